@@ -1,0 +1,264 @@
+"""Microsoft Graph: one request with its retries, and pages followed to the end.
+
+https://learn.microsoft.com/en-us/graph/paging
+https://learn.microsoft.com/en-us/graph/throttling
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+import urllib3
+from isal import isal_zlib
+from requests.adapters import HTTPAdapter
+
+from entra_users.errors import BrokenPaging, EntraUsersError, MalformedPage, Throttled, TimedOut, Unavailable
+from entra_users.graph_errors import graph_error
+from entra_users.retry import REPEATABLE, pause
+from entra_users.tokens import Tokens
+
+_GZIP = 31  # zlib's number for the gzip format
+_DAMAGED = cast("type[Exception]", isal_zlib.error)  # its stub does not say that it is an exception
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page of users: each as the bytes Graph sent."""
+
+    users: list[msgspec.Raw] = msgspec.field(name="value")
+    next_link: str | None = msgspec.field(name="@odata.nextLink", default=None)
+    delta_link: str | None = msgspec.field(name="@odata.deltaLink", default=None)
+    count: int | None = msgspec.field(name="@odata.count", default=None)
+    context: str | None = msgspec.field(name="@odata.context", default=None)
+
+
+_page = msgspec.json.Decoder(Page)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Graph's answer to one request: 2xx, its body whole and decompressed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(slots=True)
+class Usage:
+    """What a `Graph` has used so far, over all threads."""
+
+    requests: int = 0
+    retries: int = 0
+    throttled_seconds: float = 0.0
+    resource_units: int = 0
+
+
+class Graph:
+    """Graph with the app's own token: throttling is shared by all threads that use one object.
+
+    Args:
+        root: the cloud's Graph address.
+        tokens: for that address.
+        budget: seconds that one request may take, retries and waits included.
+        connections: how many threads will ask at once.
+        timeout: seconds to wait for a connection, and for the next bytes of an answer.
+        clock: seconds that only ever grow.
+        sleep: waits so many seconds.
+        jitter: a random number in [0, 1).
+    """
+
+    def __init__(
+        self,
+        root: str,
+        tokens: Tokens,
+        *,
+        budget: float,
+        connections: int = 8,
+        timeout: tuple[float, float] = (10.0, 60.0),
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.root = root
+        self.usage = Usage()
+        self._tokens = tokens
+        self._budget = budget
+        self._timeout = timeout
+        self._clock = clock
+        self._sleep = sleep
+        self._jitter = jitter
+        self._lock = threading.Lock()
+        self._resume = 0.0
+        self._session = requests.Session()
+        # Retries are ours: urllib3's own would neither share throttling nor keep the budget.
+        self._session.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=connections, max_retries=0))
+        self._session.headers.update(
+            {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "entra-users"}
+        )
+        # Proxies and certificates come from the environment, looked up once instead of at every request.
+        self._transport = self._session.merge_environment_settings(root, {}, True, None, None)  # noqa: FBT003
+        self._session.trust_env = False
+
+    def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Answer:
+        """Ask once, repeating what may pass until the budget is spent; a token that Graph refuses is renewed once.
+
+        Raises:
+            RequestError: Graph refused the request.
+            RestartRequired: a page token or delta link is no longer valid.
+            Unavailable: it still failed when the budget was spent.
+            CredentialError: no token can be had.
+        """
+        started = self._clock()
+        failed = 0
+        renewed = False
+        while True:
+            self._keep_pace(started)
+            try:
+                token = self._tokens.get()
+                answer = self._send(url, token, headers or {}, self._budget - (self._clock() - started))
+                self._count(answer, retry=failed > 0)
+            except Unavailable as error:
+                failure: EntraUsersError = error
+            else:
+                if 200 <= answer.status < 300:
+                    return answer
+                failure = graph_error(answer.status, answer.headers, answer.body, url=url, now=datetime.now(UTC))
+                if answer.status == 401 and not renewed:
+                    self._tokens.reject(token)
+                    renewed = True
+                    continue
+                if answer.status not in REPEATABLE:
+                    raise failure
+            failed += 1
+            wait = pause(
+                attempt=failed,
+                spent=self._clock() - started,
+                budget=self._budget,
+                retry_after=failure.retry_after,
+                jitter=self._jitter(),
+            )
+            if isinstance(failure, Throttled):
+                self._slow_down(failure.retry_after if wait is None else wait)
+            if wait is None:
+                raise failure
+            if not isinstance(failure, Throttled):
+                self._sleep(wait)
+
+    def pages(self, url: str, *, advanced: bool = False, headers: Mapping[str, str] | None = None) -> Iterator[Page]:
+        """The pages from `url` on, in Graph's order, each asked for when the one before it has been used.
+
+        Empty pages are pages too: only a page without a next link is the last.
+
+        Args:
+            url: of the first page.
+            advanced: send `ConsistencyLevel: eventual`, which no next link carries, with every page.
+            headers: sent with every page.
+
+        Raises:
+            MalformedPage: an answer is not a page of users.
+            BrokenPaging: a next link repeats, or leads to another host.
+            EntraUsersError: as `get`.
+        """
+        sent = {**(headers or {}), **({"ConsistencyLevel": "eventual"} if advanced else {})}
+        followed = {url}
+        while True:
+            page = self.page(url, headers=sent)
+            yield page
+            if page.next_link is None:
+                return
+            url = page.next_link
+            if url in followed:
+                raise BrokenPaging(
+                    "Graph gave a next link a second time, which would never end. Nothing was left out so far, but the"
+                    " rest cannot be reached: run again, and report it to Microsoft if it stays."
+                )
+            followed.add(url)
+
+    def page(self, url: str, *, headers: Mapping[str, str] | None = None) -> Page:
+        """One page.
+
+        Raises:
+            MalformedPage: the answer is not a page of users.
+            BrokenPaging: `url`, or the page's next or delta link, does not lead to this Graph.
+            EntraUsersError: as `get`.
+        """
+        answer = self.get(url, headers=headers)
+        try:
+            page = _page.decode(answer.body)
+        except msgspec.DecodeError as error:
+            raise MalformedPage(
+                f"Graph answered {answer.status} with {len(answer.body)} bytes that are not a page of users: not JSON,"
+                " cut short, or without `value`. Look for a proxy that answers in Graph's place, then run again.",
+                status=answer.status,
+                request_id=answer.headers.get("request-id"),
+            ) from error
+        for link in (page.next_link, page.delta_link):
+            if link is not None and not self.owns(link):
+                raise BrokenPaging(
+                    f"Graph's link to what follows leads to {urlsplit(link).hostname!r} and not to {self.root}: a token"
+                    " is not sent there.",
+                    request_id=answer.headers.get("request-id"),
+                )
+        return page
+
+    def owns(self, url: str) -> bool:
+        """Whether an address is this Graph's own, so that a token may be sent there."""
+        asked, root = urlsplit(url), urlsplit(self.root)
+        return (asked.scheme, asked.netloc) == (root.scheme, root.netloc)
+
+    def _send(self, url: str, token: str, headers: Mapping[str, str], left: float) -> Answer:
+        request = requests.Request("GET", url, headers={**headers, "Authorization": f"Bearer {token}"})
+        connect, read = self._timeout
+        transport: Any = self._transport
+        try:
+            with self._session.send(
+                self._session.prepare_request(request),
+                timeout=(min(connect, left), min(read, left)),
+                # A redirect would carry the token to wherever it points.
+                allow_redirects=False,
+                **transport,
+            ) as response:
+                body = response.raw.read(decode_content=False)
+                if response.headers.get("Content-Encoding") == "gzip":
+                    body = isal_zlib.decompress(body, _GZIP)  # pyright: ignore[reportUnknownMemberType] -- as above
+                return Answer(status=response.status_code, headers=response.headers, body=body)
+        except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
+            raise TimedOut(f"{self.root} did not answer in time. Check the network to it.") from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError, _DAMAGED) as error:
+            raise Unavailable(
+                f"The connection to {self.root} failed or ended early ({type(error).__name__}). Check the network to"
+                " it."
+            ) from error
+
+    def _count(self, answer: Answer, *, retry: bool) -> None:
+        with self._lock:
+            self.usage.requests += 1
+            self.usage.retries += retry
+            # Without the header a request costs one: https://learn.microsoft.com/en-us/graph/throttling-limits
+            self.usage.resource_units += int(answer.headers.get("x-ms-resource-unit", 1))
+
+    def _keep_pace(self, started: float) -> None:
+        """Wait while Graph has asked anyone who shares this object to wait."""
+        while (wait := self._resume - self._clock()) > 0:
+            if self._clock() - started + wait >= self._budget:
+                raise Throttled(
+                    "Graph throttles this app and asked to wait longer than the time budget allows. Try again later.",
+                    status=429,
+                    code="TooManyRequests",
+                    retry_after=wait,
+                )
+            self._sleep(wait)
+
+    def _slow_down(self, wait: float | None) -> None:
+        if wait is not None:
+            with self._lock:
+                now = self._clock()
+                self.usage.throttled_seconds += max(0.0, now + wait - max(self._resume, now))
+                self._resume = max(self._resume, now + wait)

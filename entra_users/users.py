@@ -1,0 +1,99 @@
+"""Users as Graph gives them: the addresses to read them at, and reading all of them.
+
+https://learn.microsoft.com/en-us/graph/api/user-list
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from entra_users.errors import MalformedPage, PageTokenExpired
+from entra_users.graph import Graph
+
+PAGE_SIZE = 999
+"""The largest `$top` that Graph accepts for users."""
+
+MAX_RESTARTS = 5
+"""How often a read whose page token expired starts again before it fails."""
+
+
+def users_url(root: str, select: Sequence[str], *, where: str | None = None, advanced: bool = False) -> str:
+    """The address of the first page of users.
+
+    Args:
+        root: the cloud's Graph address.
+        select: the properties to read.
+        where: a `$filter`.
+        advanced: ask for `$count=true`, which together with the header `ConsistencyLevel: eventual` makes it an
+            advanced query: https://learn.microsoft.com/en-us/graph/aad-advanced-queries
+    """
+    options = {"$select": ",".join(select), "$top": str(PAGE_SIZE)}
+    if where is not None:
+        options["$filter"] = where
+    if advanced:
+        options["$count"] = "true"
+    return f"{root}/v1.0/users?{urlencode(options, safe='$,:', quote_via=quote)}"
+
+
+def user_url(root: str, key: str, select: Sequence[str]) -> str:
+    """The address of one user, by id or userPrincipalName.
+
+    A name that begins with `$` is quoted as an OData key: https://learn.microsoft.com/en-us/graph/api/user-get
+    """
+    address = (
+        f"users('{quote(key.replace("'", "''"), safe="'@")}')"
+        if key.startswith("$")
+        else f"users/{quote(key, safe='@')}"
+    )
+    return f"{root}/v1.0/{address}?$select={','.join(select)}"
+
+
+class _Identified(msgspec.Struct):
+    id: str
+
+
+_identified = msgspec.json.Decoder(_Identified)
+
+
+def user_ids(users: Iterable[msgspec.Raw]) -> list[str]:
+    """The ids of raw users, in their order.
+
+    Raises:
+        MalformedPage: one has no id.
+    """
+    try:
+        return [_identified.decode(user).id for user in users]
+    except msgspec.DecodeError as error:
+        raise MalformedPage("Graph sent a user without an id, so that users cannot be told apart.") from error
+
+
+def read_users(graph: Graph, url: str, *, advanced: bool = False) -> Iterator[list[msgspec.Raw]]:
+    """All users on the pages from `url` on, each exactly once, as the bytes Graph sent; one list a page.
+
+    A read whose page token expires starts again from its first page, at most 5 times; a user that was given already
+    is not given again. Memory holds the ids of this read (about 120 bytes a user), never users.
+
+    Raises:
+        PageTokenExpired: it expired again after the last restart.
+        EntraUsersError: as `Graph.pages`; what was given before is then not the whole.
+    """
+    seen: set[str] = set()
+    for restarts in range(MAX_RESTARTS + 1):
+        try:
+            for page in graph.pages(url, advanced=advanced):
+                yield _unseen(page.users, seen)
+        except PageTokenExpired:
+            if restarts == MAX_RESTARTS:
+                raise
+        else:
+            return
+
+
+def _unseen(users: list[msgspec.Raw], seen: set[str]) -> list[msgspec.Raw]:
+    unseen: list[msgspec.Raw] = []
+    for user_id, user in zip(user_ids(users), users, strict=True):
+        if user_id not in seen:
+            seen.add(user_id)
+            unseen.append(user)
+    return unseen
