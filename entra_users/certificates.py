@@ -51,6 +51,10 @@ def client_certificate(value: str, content_type: str) -> ClientCertificate:
             f"Key Vault's certificate could not be read as {content_type}: it is cut short, has a password, or its"
             " policy does not let the private key be exported. Create it with an exportable key, without a password."
         ) from error.with_traceback(None)
+    except TypeError as error:
+        raise VaultError(
+            "Key Vault's certificate has a password, which Key Vault does not keep. Import it without one."
+        ) from error
     # MSAL signs with the leaf, which the chain may precede.
     leaf = next((each for each in certificates if key and each.public_key() == key.public_key()), None)
     if key is None or leaf is None:
@@ -65,3 +69,14 @@ def client_certificate(value: str, content_type: str) -> ClientCertificate:
         public_certificate=leaf.public_bytes(serialization.Encoding.PEM).decode(),
         expires_on=leaf.not_valid_after_utc,
     )
+
+
+def is_private_key(pem: str) -> bool:
+    """Whether a text is an RSA private key in PEM that needs no password: what MSAL signs with."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 -- lazy, as above
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
+
+    try:
+        return isinstance(serialization.load_pem_private_key(pem.encode(), None), RSAPrivateKey)
+    except (ValueError, TypeError):
+        return False

@@ -68,6 +68,7 @@ class Graph:
         tokens: for that address.
         budget: seconds that one request may take, retries and waits included.
         connections: how many threads will ask at once.
+        headers: sent with every request.
         timeout: seconds to wait for a connection, and for the next bytes of an answer.
         clock: seconds that only ever grow.
         sleep: waits so many seconds.
@@ -81,6 +82,7 @@ class Graph:
         *,
         budget: float,
         connections: int = 8,
+        headers: Mapping[str, str] | None = None,
         timeout: tuple[float, float] = (10.0, 60.0),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
@@ -102,6 +104,7 @@ class Graph:
         self._session.headers.update(
             {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "entra-users"}
         )
+        self._session.headers.update(headers or {})
         # Proxies and certificates come from the environment, looked up once instead of at every request.
         self._transport = self._session.merge_environment_settings(root, {}, True, None, None)  # noqa: FBT003
         self._session.trust_env = False

@@ -1,0 +1,103 @@
+"""What the console's `users` command does: read one page or all users, and write them whole or not at all."""
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+import msgspec
+
+from entra_users.errors import EntraUsersError, MalformedPage
+from entra_users.formats import document
+from entra_users.graph import Graph
+from entra_users.users import read_users
+
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def one_page(graph: Graph, url: str) -> tuple[bytes, bool]:
+    """An API's answer as indented JSON, and whether more follows; a next link is left out, since it is a continuation.
+
+    Raises:
+        MalformedPage: the answer is not JSON.
+        EntraUsersError: as `Graph.get`.
+    """
+    body = graph.get(url).body
+    try:
+        if not body.lstrip().startswith(b"{"):
+            return msgspec.json.format(body), False
+        members = _OBJECT.decode(body)
+    except msgspec.DecodeError as error:
+        raise MalformedPage(f"{graph.root} answered with {len(body)} bytes that are not JSON.") from error
+    more = members.pop("@odata.nextLink", None) is not None
+    return msgspec.json.format(msgspec.json.encode(members)), more
+
+
+def all_users(
+    graph: Graph, url: str, form: str, columns: Sequence[str], progress: "Progress | None" = None
+) -> Iterator[bytes]:
+    """One whole document of all users, in pieces; each user once.
+
+    Raises:
+        EntraUsersError: as `read_users`; what was given before is then not the whole.
+    """
+    pages: Iterable[list[msgspec.Raw]] = read_users(graph, url)
+    return document(pages if progress is None else progress.over(pages), form, columns)
+
+
+@contextmanager
+def whole_output(path: Path | None) -> Iterator[BinaryIO]:
+    """Where to write what becomes the file at `path`, or standard output, when the block ends; nothing of it does before.
+
+    A read that fails midway thus leaves neither half a file nor half a stream that looks like all users.
+
+    Raises:
+        OSError: `path` cannot be written, or standard output was closed.
+    """
+    if path is None:
+        with tempfile.TemporaryFile() as spool:
+            yield spool
+            spool.seek(0)
+            shutil.copyfileobj(spool, sys.stdout.buffer, 1 << 20)
+            sys.stdout.buffer.flush()
+        return
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as part:
+        try:
+            yield part
+            part.close()
+            Path(part.name).replace(path)
+        except BaseException:
+            Path(part.name).unlink(missing_ok=True)
+            raise
+
+
+class Progress:
+    """A line on a terminal: users so far and users a second."""
+
+    def __init__(self, terminal: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._terminal = terminal
+        self._clock = clock
+
+    def over(self, pages: Iterable[list[msgspec.Raw]]) -> Iterator[list[msgspec.Raw]]:
+        """The same pages; the line is written anew with each, and ended when they end."""
+        started, users = self._clock(), 0
+        try:
+            for page in pages:
+                users += len(page)
+                rate = users / max(self._clock() - started, 0.001)
+                self._terminal.write(f"\r{users:,} users, {rate:,.0f} a second ")
+                self._terminal.flush()
+                yield page
+        finally:
+            self._terminal.write("\n")
+
+
+def complain(error: EntraUsersError, advice: str) -> None:
+    """Say on standard error what went wrong and what to do."""
+    sys.stderr.write(f"error: {error}\n")
+    if advice:
+        sys.stderr.write(f"\n{advice}\n")

@@ -1,0 +1,69 @@
+"""Raw users as JSON, NDJSON or CSV; JSON and NDJSON are the bytes Graph sent, never parsed and rebuilt."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+MEDIA_TYPES = {"json": "application/json", "ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
+"""The formats, and what each is called over HTTP."""
+
+# What a spreadsheet takes for a formula: https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def document(pages: Iterable[Sequence[msgspec.Raw]], form: str, columns: Sequence[str]) -> Iterator[bytes]:
+    """One whole document of all users, a piece a page.
+
+    Args:
+        pages: of users.
+        form: `json` (Graph's own shape, `{"value": [...]}`), `ndjson` (one user a line) or `csv` (with a header line).
+        columns: of the CSV, in order; the other forms hold what Graph sent.
+    """
+    if form == "ndjson":
+        yield from map(ndjson, pages)
+    elif form == "csv":
+        yield csv_lines([columns])
+        for users in pages:
+            yield csv_rows(users, columns)
+    else:
+        yield b'{"value":[\n'
+        separator = b""
+        for users in filter(None, pages):
+            yield separator + b",\n".join(users)
+            separator = b",\n"
+        yield b"\n]}\n"
+
+
+def ndjson(users: Sequence[msgspec.Raw]) -> bytes:
+    """One user a line, each line ended."""
+    lines = b"\n".join([*users, b""])
+    if lines.count(b"\n") == len(users) and b"\r" not in lines:
+        return lines
+    # Graph may break lines between a user's members, though it has not been seen to.
+    return b"\n".join([*(msgspec.json.format(user, indent=-1) for user in users), b""])
+
+
+def csv_rows(users: Iterable[msgspec.Raw], columns: Sequence[str]) -> bytes:
+    """One line a user (RFC 4180, UTF-8); null is an empty cell, what has members of its own is JSON.
+
+    A cell that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+    decoded: Iterator[dict[str, Any]] = map(msgspec.json.decode, users)
+    return csv_lines([_cell(user.get(name)) for name in columns] for user in decoded)
+
+
+def csv_lines(rows: Iterable[Iterable[str]]) -> bytes:
+    """Rows of cells as CSV."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return f"'{text}" if text.startswith(_FORMULA) else text
