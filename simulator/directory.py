@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from simulator.cache import Cache
 from simulator.population import Population
 from simulator.profiles import DOMAIN
 from simulator.properties import PROPERTIES, Record, unset
@@ -58,6 +59,7 @@ class Directory:
         lag: how many of the newest changes no request sees yet, since replicas lag behind.
         b2c: whether this is an Azure AD B2C tenant, which offers no advanced queries and no delta.
         shuffle: a seed for delta rounds that repeat users and keep no order; None for one entry a user, in order.
+        cache: answers given before, by what they depend on.
         key: what the page tokens of this directory are signed with.
         index: generated user -> id, for those in the overlay.
         added: ids of the users added, in order.
@@ -77,6 +79,7 @@ class Directory:
         self.lag = 0
         self.b2c = False
         self.shuffle: int | None = None
+        self.cache = Cache(256_000_000)
         self.key = secrets.token_bytes(16)
         self.index: dict[int, str] = {}
         self.added: list[str] = []

@@ -79,7 +79,7 @@ def guarded(state: State, handler: Handler, *, base_cost: int) -> Callable[[Requ
 
 def _answer(state: State, handler: Handler, base_cost: int, request: Request, caller: Caller) -> Response:
     options, directory = read_options(request.scope["query_string"].decode("latin-1")), state.directory
-    top = options.get("top") or ""
+    top = options.values.get("top", "")
     units = cost(
         base_cost,
         select="select" in options.values,

@@ -32,6 +32,22 @@ class Condition:
     value: float | str | None = None
 
 
+class Listed:
+    """Users in the order given."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._records = records
+
+    def page(self, position: int, top: int, _seq: int) -> tuple[Sequence[int | Record], int | None]:
+        """Up to `top` users from a position on, and the position of the next one (None at the end)."""
+        after = position + top
+        return self._records[position:after], after if after < len(self._records) else None
+
+    def count(self, _seq: int) -> int:
+        """How many they are."""
+        return len(self._records)
+
+
 class Selection:
     """The users that meet every condition.
 
@@ -51,7 +67,7 @@ class Selection:
         names = {name for condition in self._unsettled for name in condition.names}
         self._read = directory.population.reader(tuple(names))
 
-    def page(self, position: int, top: int, seq: int) -> tuple[list[int | Record], int | None]:
+    def page(self, position: int, top: int, seq: int) -> tuple[Sequence[int | Record], int | None]:
         """Up to `top` users from a position on, as of a change, and the position of the next one (None at the end).
 
         A generated user that has not changed is given by its number.

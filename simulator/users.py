@@ -1,68 +1,55 @@
 """Microsoft Graph, as far as it is about users: https://learn.microsoft.com/en-us/graph/api/resources/user."""
 
-import json
 from collections.abc import Sequence
-from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from simulator.answers import GraphError, bad_request, compress, json_answer
-from simulator.directory import Directory
 from simulator.gateway import Call, guarded
 from simulator.paging import BadToken, seal, unseal
-from simulator.properties import Record, unset
-from simulator.query import read_select, read_top
-from simulator.selection import Selection
+from simulator.properties import Record
+from simulator.query import Query, read_conditions, read_query, read_select
+from simulator.rendering import dump, envelope, objects, shown
+from simulator.selection import Listed, Selection
 from simulator.state import State
+
+PAGE_FAULTS = ("empty-page", "repeat-next-link", "foreign-next-link", "no-value", "cut-json", "duplicate-user")
+"""Kinds of planned faults that spoil a page; `expired-page-token` meets requests with a page token only."""
 
 
 def graph_app(state: State) -> Starlette:
     """The Graph of every cloud."""
     endpoints = [
         ("/v1.0/users", list_users, 2),
-        ("/v1.0/users/$count", count_users, 2),
+        ("/v1.0/users/$count", count_users, 1),
         ("/v1.0/users/{user}", get_user, 1),
+        ("/v1.0/directory/deletedItems/microsoft.graph.user", list_deleted, 1),
     ]
     return Starlette(routes=[Route(path, guarded(state, handler, base_cost=cost)) for path, handler, cost in endpoints])
 
 
 def list_users(call: Call) -> Response:
-    """https://learn.microsoft.com/en-us/graph/api/user-list"""
-    names = read_select(call.options, call.roles, listing=True)
-    top = read_top(call.options, names)
-    directory, seq = call.directory, call.directory.seq
-    use = f"/users?{call.options.use}"
-    token = call.options.get("skiptoken")
-    position = 0
-    if token is not None:
-        try:
-            [position] = unseal(directory.key, use, token)
-        except BadToken as error:
-            raise bad_request("The specified page token value is invalid.") from error
-    selection = Selection(directory)
-    users, after = selection.page(position, top, seq)
-    selected = ",".join(names) if "select" in call.options.values else ""
-    head: Record = {"@odata.context": f"{call.root}/v1.0/$metadata#users{selected and f'({selected})'}"}
-    if token is None and call.eventual and call.options.get("count") == "true":
-        head["@odata.count"] = selection.count(seq)
-    if after is not None:
-        query = f"{call.options.raw}&" if call.options.raw else ""
-        head["@odata.nextLink"] = f"{call.root}/v1.0/users?{query}$skiptoken={seal(directory.key, use, [after])}"
-    body = envelope(head, objects(directory, users, names))
-    return json_answer(compress(body) if call.gzip else body, compressed=call.gzip)
+    """A page of users: https://learn.microsoft.com/en-us/graph/api/user-list."""
+    return _list(call, "/v1.0/users")
+
+
+def list_deleted(call: Call) -> Response:
+    """A page of users that can be restored: https://learn.microsoft.com/en-us/graph/api/directory-deleteditems-list."""
+    return _list(call, "/v1.0/directory/deletedItems/microsoft.graph.user")
 
 
 def count_users(call: Call) -> Response:
-    """https://learn.microsoft.com/en-us/graph/api/user-list (the `$count` segment)"""
-    if not call.eventual:
+    """How many users there are, as plain text: https://learn.microsoft.com/en-us/graph/api/user-list."""
+    if not call.eventual or call.directory.b2c:
         raise bad_request("$count is not currently supported.")
-    return PlainTextResponse(str(Selection(call.directory).count(call.directory.seq)))
+    conditions = read_conditions(call.options, call.roles, advanced=True, eventual=True)
+    return PlainTextResponse(str(Selection(call.directory, conditions).count(call.directory.seq)))
 
 
 def get_user(call: Call) -> Response:
-    """https://learn.microsoft.com/en-us/graph/api/user-get"""
+    """A user by id or user principal name: https://learn.microsoft.com/en-us/graph/api/user-get."""
     names = read_select(call.options, call.roles, listing=False)
     wanted = call.request.path_params["user"]
     record = call.directory.find(wanted, call.directory.seq)
@@ -71,31 +58,91 @@ def get_user(call: Call) -> Response:
             f"Resource '{wanted}' does not exist or one of its queried reference-property objects are not present."
         )
         raise GraphError(404, "Request_ResourceNotFound", message)
-    selected = f"({','.join(names)})" if "select" in call.options.values else ""
-    head = {"@odata.context": f"{call.root}/v1.0/$metadata#users{quote(selected, safe='(),')}/$entity"}
-    user = head | {name: record.get(name, unset(name)) for name in names}
-    body = json.dumps(user, ensure_ascii=False, separators=(",", ":")).encode()
+    context = f"{_context(call, names if 'select' in call.options.values else ())}/$entity"
+    body = dump({"@odata.context": context} | shown(record, names)).encode()
     return json_answer(compress(body) if call.gzip else body, compressed=call.gzip)
 
 
-def objects(directory: Directory, users: Sequence[int | Record], names: tuple[str, ...]) -> list[str]:
-    """Users as JSON objects of these properties."""
-    write = directory.population.rows(names)
-    generated = [user for user in users if isinstance(user, int)]
-    rows = iter(write(generated))
-    if len(generated) == len(users):
-        return list(rows)
-    return [
-        next(rows)
-        if isinstance(user, int)
-        else json.dumps(
-            {name: user.get(name, unset(name)) for name in names}, ensure_ascii=False, separators=(",", ":")
-        )
-        for user in users
-    ]
+def _list(call: Call, path: str) -> Response:
+    directory, options = call.directory, call.options
+    query = read_query(options, call.roles, eventual=call.eventual, b2c=directory.b2c)
+    if "skiptoken" in options.values and call.fault("expired-page-token"):
+        raise GraphError(400, "Directory_ExpiredPageToken", "The specified page token value has expired.")
+    faults = {kind for kind in PAGE_FAULTS if call.fault(kind)}
+    # Up to one change the directory stays as it is, so that the same request has the same answer.
+    key = (path, call.root, call.request.scope["query_string"], call.eventual, call.gzip, directory.seq)
+    body = None if faults else directory.cache.get(key)
+    if body is None:
+        body = _page(call, query, path, faults)
+        if call.gzip:
+            body = compress(body)
+        if not faults:
+            directory.cache.put(key, body, len(body))
+    return json_answer(body, compressed=call.gzip)
 
 
-def envelope(head: Record, rows: Sequence[str]) -> bytes:
-    """A page of users: the annotations, then the users."""
-    annotations = json.dumps(head, ensure_ascii=False, separators=(",", ":"))[:-1]
-    return f'{annotations},"value":[{",".join(rows)}]}}'.encode()
+def _page(call: Call, query: Query, path: str, faults: set[str]) -> bytes:
+    directory = call.directory
+    use = f"{path}?{call.options.use}"
+    position, seq = _place(call, use, query)
+    source = _source(call, query, path, use, seq)
+    users, after = source.page(position, query.top, seq)
+
+    def link(place: int) -> str:
+        token = seal(directory.key, use, [place, seq, query.advanced])
+        return f"{call.root}{path}?{call.options.raw}{'&' if call.options.raw else ''}$skiptoken={token}"
+
+    head: Record = {"@odata.context": _context(call, query.names if query.selected else ())}
+    if query.advanced and "skiptoken" not in call.options.values:
+        head["@odata.count"] = source.count(seq)
+    if after is not None:
+        head["@odata.nextLink"] = link(after)
+    if "duplicate-user" in faults and users:
+        again = source.page(position, len(users) - 1, seq)[1]
+        head["@odata.nextLink"] = link(position if again is None else again)
+    if "empty-page" in faults:
+        users, head["@odata.nextLink"] = (), link(position)
+    if "repeat-next-link" in faults:
+        head["@odata.nextLink"] = f"{call.root}{path}?{call.request.scope['query_string'].decode('latin-1')}"
+    if "foreign-next-link" in faults:
+        head["@odata.nextLink"] = link(position).replace(call.root, "https://graph.example.net")
+    body = envelope(head, None if "no-value" in faults else objects(directory, users, query.names))
+    return body[: len(body) // 2] if "cut-json" in faults else body
+
+
+def _place(call: Call, use: str, query: Query) -> tuple[int, int]:
+    """Where the page begins, and as of which change an order is kept."""
+    token = call.options.values.get("skiptoken")
+    if token is None:
+        return 0, call.directory.seq
+    try:
+        position, seq, advanced = unseal(call.directory.key, use, token)
+    except BadToken as error:
+        raise bad_request("The specified page token value is invalid.") from error
+    if advanced != query.advanced:
+        # https://learn.microsoft.com/en-us/graph/paging: a next link does not carry headers, send them again.
+        raise bad_request("The page token belongs to an advanced query: send the ConsistencyLevel header again.")
+    return position, seq
+
+
+def _source(call: Call, query: Query, path: str, use: str, seq: int) -> Selection | Listed:
+    """The users asked for, in their order."""
+    directory = call.directory
+    if path == "/v1.0/users" and not query.orderby:
+        return Selection(directory, query.conditions)
+    listed: Listed | None = directory.cache.get((use, seq))
+    if listed is None:
+        if path == "/v1.0/users":
+            records = list(Selection(directory, query.conditions).records(seq))
+        else:
+            records = [each for each in directory.deleted(seq) if all(c.test(each) for c in query.conditions)]
+        for name, downwards in reversed(query.orderby):
+            records.sort(key=lambda record: str(record.get(name) or "").casefold(), reverse=downwards)
+        listed = Listed(records)
+        directory.cache.put((use, seq), listed, 1000 * len(records))
+    return listed
+
+
+def _context(call: Call, names: Sequence[str]) -> str:
+    selected = f"({','.join(names)})" if names else ""
+    return f"{call.root}/v1.0/$metadata#users{selected}"
