@@ -4,8 +4,8 @@ import functools
 import logging
 import os
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, cast
 
 import azure.functions as func
 
@@ -28,14 +28,15 @@ def users(req: func.HttpRequest) -> func.HttpResponse:
     """One live page of users."""
     from entra_users import api  # noqa: PLC0415 -- lazy: a start should not wait for what only requests need
 
+    headers = cast("Mapping[str, str]", req.headers)
     return _answer(
         lambda: api.list_users(
             _graph(),
             req.params,
             disclosed=settings.users_select,
             address=req.url.partition("?")[0],
-            accept=req.headers.get("Accept", ""),
-            advanced=req.headers.get("ConsistencyLevel", "").lower() == "eventual",
+            accept=headers.get("Accept", ""),
+            advanced=headers.get("ConsistencyLevel", "").lower() == "eventual",
         )
     )
 

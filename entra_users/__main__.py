@@ -16,12 +16,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from entra_users import quickstart, remedies
 from entra_users.connection import connect
-from entra_users.console import Progress, all_users, complain, one_page, whole_output
+from entra_users.console import Progress, complain, one_answer, whole_output
 from entra_users.errors import EntraUsersError, SettingsError
-from entra_users.formats import MEDIA_TYPES
+from entra_users.formats import MEDIA_TYPES, document
 from entra_users.properties import DEFAULT_SELECT
 from entra_users.settings import Settings
-from entra_users.users import users_url
+from entra_users.users import read_users, users_url
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,11 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _users(given: argparse.Namespace, known: dict[str, str]) -> int:
+    """Print the first page of users, or with --all every user: all of them or an error, never a part."""
     if given.parameters is not None:
         parameters = quickstart.read_parameters(given.parameters)
-        known |= remedies.parameters_facts(
-            parameters.authority or parameters.oidc_authority or "", parameters.client_id
-        )
+        known |= remedies.parameters_facts(parameters.authority or "", parameters.client_id)
         graph, url = quickstart.connect(parameters, budget=Settings().sync_budget_seconds), parameters.endpoint
         columns = parse_qs(urlsplit(url).query).get("$select", [",".join(DEFAULT_SELECT)])[0].split(",")
     else:
@@ -60,13 +59,19 @@ def _users(given: argparse.Namespace, known: dict[str, str]) -> int:
         url = users_url(graph.root, columns)
     with whole_output(given.output) as output:
         if given.all:
-            progress = Progress(sys.stderr) if sys.stderr.isatty() else None
-            output.writelines(all_users(graph, url, given.format, columns, progress))
-        else:
-            body, more = one_page(graph, url)
+            pages = read_users(graph, url)
+            shown = Progress(sys.stderr).over(pages) if sys.stderr.isatty() else pages
+            output.writelines(document(shown, given.format, columns))
+            return 0
+        if given.format == "json":
+            body, more = one_answer(graph, url)
             output.write(body + b"\n")
-            if more:
-                sys.stderr.write("This is the first page; --all reads every user.\n")
+        else:
+            page = graph.page(url)
+            output.writelines(document([page.users], given.format, columns))
+            more = page.next_link is not None
+        if more:
+            sys.stderr.write("This is the first page; --all reads every user.\n")
     return 0
 
 
@@ -89,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     users = commands.add_parser("users", help="print users: the first page, or all", description=_users.__doc__)
     users.add_argument("--parameters", type=Path, metavar="FILE", help="the parameters file of Microsoft's quickstart")
     users.add_argument("--all", action="store_true", help="follow every page")
-    users.add_argument("--format", choices=MEDIA_TYPES, help="with --all (default: json)")
+    users.add_argument("--format", choices=MEDIA_TYPES, default="json", help="(default: json)")
     users.add_argument("--output", type=Path, metavar="FILE", help="write a file instead of standard output")
     users.set_defaults(run=_users)
     return parser

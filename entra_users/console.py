@@ -4,22 +4,20 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import IO, TextIO
 
 import msgspec
 
 from entra_users.errors import EntraUsersError, MalformedPage
-from entra_users.formats import document
 from entra_users.graph import Graph
-from entra_users.users import read_users
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def one_page(graph: Graph, url: str) -> tuple[bytes, bool]:
+def one_answer(graph: Graph, url: str) -> tuple[bytes, bool]:
     """An API's answer as indented JSON, and whether more follows; a next link is left out, since it is a continuation.
 
     Raises:
@@ -37,21 +35,9 @@ def one_page(graph: Graph, url: str) -> tuple[bytes, bool]:
     return msgspec.json.format(msgspec.json.encode(members)), more
 
 
-def all_users(
-    graph: Graph, url: str, form: str, columns: Sequence[str], progress: "Progress | None" = None
-) -> Iterator[bytes]:
-    """One whole document of all users, in pieces; each user once.
-
-    Raises:
-        EntraUsersError: as `read_users`; what was given before is then not the whole.
-    """
-    pages: Iterable[list[msgspec.Raw]] = read_users(graph, url)
-    return document(pages if progress is None else progress.over(pages), form, columns)
-
-
 @contextmanager
-def whole_output(path: Path | None) -> Iterator[BinaryIO]:
-    """Where to write what becomes the file at `path`, or standard output, when the block ends; nothing of it does before.
+def whole_output(path: Path | None) -> Generator[IO[bytes]]:
+    """Where to write what becomes the file at `path`, or standard output, when the block ends, and not before.
 
     A read that fails midway thus leaves neither half a file nor half a stream that looks like all users.
 
