@@ -246,6 +246,7 @@ module workbook 'modules/workbook.bicep' = {
 }
 
 // azd keeps outputs in its environment, where the hooks find them. None is a secret.
+output AZURE_TENANT_ID string = tenant().tenantId
 output AZURE_RESOURCE_GROUP string = group.name
 output AZURE_FUNCTION_NAME string = functionName
 output FUNCTION_URL string = function.outputs.url
