@@ -31,7 +31,8 @@ class CertificateAuthority:
 
     def issue(self, host: str) -> tuple[Path, Path]:
         """Paths of the PEM certificate chain and the PEM private key for a server of your own under `host`."""
-        certificate, key = self._folder / f"{host}.pem", self._folder / f"{host}.key"
+        name = host.replace("*", "any")
+        certificate, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         if not certificate.exists():
             issued = self._authority.issue_cert(host)
             issued.private_key_pem.write_to_path(key)

@@ -1,20 +1,31 @@
-"""Faults planned for coming requests: what goes wrong, where, and how often."""
+"""Faults planned for coming requests: what goes wrong, where, and how often.
+
+The functions make the usual ones. They mean the global cloud's Graph unless they say another host or are given one.
+"""
 
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypedDict, Unpack
+
+from simulator.aadsts import error_body, error_status
+from simulator.clouds import GLOBAL
+
+GRAPH, LOGIN, VAULT = GLOBAL.graph_host, GLOBAL.login_host, f"contoso.{GLOBAL.vault_suffix}"
+UNREACHABLE = "unreachable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """One planned fault. What it matches comes first, then what happens to the request that it meets.
 
-    With a `status`, the request is answered without reaching the service. With `cut`, the service answers, but only
-    the first `cut` bytes of its body arrive. With `reset` or `hang`, the connection then ends in a TCP reset, or stays
-    open without another byte until the client gives up; alone, they do so before any answer. With a `kind`, nothing
-    is done here: the service itself looks for the fault and knows what it means.
+    With a `status`, the request is answered without reaching the service. With `truncate`, the service answers, but
+    only the first `truncate` bytes of its body arrive. With `reset` or `hang`, the connection then ends in a TCP reset,
+    or stays open without another byte until the client gives up; alone, they do so before any answer. With a `kind`,
+    nothing is done here: the service looks for the fault and knows what it means ("expired-page-token", "empty-page",
+    "repeat-next-link", "foreign-next-link", "no-value", ... of Graph's pages).
 
     Attributes:
         host: the exact host name; "managed-identity" for that endpoint; None matches every host.
@@ -32,7 +43,7 @@ class Fault:
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: bytes = b""
-    cut: int | None = None
+    truncate: int | None = None
     reset: bool = False
     hang: bool = False
     kind: str | None = None
@@ -80,10 +91,110 @@ class Faults:
         return None
 
 
-def answer(status: int, body: bytes | dict[str, object] = b"", **match: object) -> Fault:
-    """The request is answered with `status` and `body`; `match` takes the fields of Fault."""
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Fault(status=status, body=content, **match)  # type: ignore[arg-type]
+class Where(TypedDict, total=False):
+    """Which requests a fault meets: the first fields of Fault."""
+
+    host: str | None
+    path: str | None
+    method: str | None
+    skip: int
+    times: int | None
 
 
-JSON = {"content-type": "application/json"}
+def answered(status: int, body: str = "", headers: Mapping[str, str] | None = None, **where: Unpack[Where]) -> Fault:
+    """The request is answered with this status, body and headers, without reaching the service."""
+    return Fault(status=status, body=body.encode(), headers=headers or {}, **where)
+
+
+def throttled(retry_after: str | None = None, **where: Unpack[Where]) -> Fault:
+    """Graph answers 429; `retry_after` as the header has it: "10", "2.128", a date, or None for no header.
+
+    https://learn.microsoft.com/en-us/graph/throttling
+    """
+    error = {
+        "code": "TooManyRequests",
+        "message": "Please retry again later.",
+        "innerError": {"code": "429", "status": "429"},
+    }
+    return _json(429, {"error": error}, retry_after, {"host": GRAPH, **where})
+
+
+def server_error(status: int = 503, retry_after: str | None = None, **where: Unpack[Where]) -> Fault:
+    """Graph answers with a status from 500 up, in its own shape: https://learn.microsoft.com/en-us/graph/errors."""
+    codes = {500: "InternalServerError", 502: "BadGateway", 503: "ServiceUnavailable", 504: "GatewayTimeout"}
+    error = {"code": codes.get(status, "UnknownError"), "message": "The service could not answer."}
+    return _json(status, {"error": error}, retry_after, {"host": GRAPH, **where})
+
+
+def token_error(code: int, *, status: int | None = None, **where: Unpack[Where]) -> Fault:
+    """Entra's token endpoint refuses with AADSTS `code`, with its usual status unless another is given.
+
+    https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes
+    """
+    default: Where = {"host": LOGIN, "path": "/oauth2/v2.0/token$"}
+    return _json(status or error_status(code), error_body(code), None, {**default, **where})
+
+
+def vault_throttled(retry_after: str | None = None, **where: Unpack[Where]) -> Fault:
+    """Key Vault answers 429: https://learn.microsoft.com/en-us/azure/key-vault/general/overview-throttling."""
+    error = {
+        "code": "Throttled",
+        "message": "Request was not processed because too many requests were received. "
+        "Reason: VaultRequestTypeLimitReached",
+    }
+    return _json(429, {"error": error}, retry_after, {"host": VAULT, "path": "^/secrets/", **where})
+
+
+def not_json(**where: Unpack[Where]) -> Fault:
+    """A page of HTML comes with status 200, as from a captive portal."""
+    page = b"<!DOCTYPE html><html><body>Sign in to the network</body></html>"
+    return Fault(status=200, headers={"content-type": "text/html"}, body=page, **_graph(where))
+
+
+def truncated(at: int = 100, **where: Unpack[Where]) -> Fault:
+    """The service answers, but the connection is closed after `at` bytes of the body."""
+    return Fault(truncate=at, **_graph(where))
+
+
+def connection_reset(**where: Unpack[Where]) -> Fault:
+    """The connection is reset before an answer."""
+    return Fault(reset=True, **_graph(where))
+
+
+def hang(**where: Unpack[Where]) -> Fault:
+    """No answer comes until the client gives up."""
+    return Fault(hang=True, **_graph(where))
+
+
+def unreachable(**where: Unpack[Where]) -> Fault:
+    """No connection to the host can be made: the proxy answers 502."""
+    return Fault(kind=UNREACHABLE, **_graph(where))
+
+
+NAMED: Mapping[str, Callable[..., Fault]] = {
+    each.__name__: each
+    for each in (
+        answered,
+        throttled,
+        server_error,
+        token_error,
+        vault_throttled,
+        not_json,
+        truncated,
+        connection_reset,
+        hang,
+        unreachable,
+    )
+}
+"""The faults that another process plans by name."""
+
+
+def _graph(where: Where) -> Where:
+    return {"host": GRAPH, **where}
+
+
+def _json(status: int, body: Mapping[str, object], retry_after: str | None, where: Where) -> Fault:
+    headers = {"content-type": "application/json"}
+    if retry_after is not None:
+        headers["retry-after"] = retry_after
+    return Fault(status=status, headers=headers, body=json.dumps(body).encode(), **where)

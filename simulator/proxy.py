@@ -63,9 +63,10 @@ class Front(Connection):
             self.transport.abort()
 
     def _serve(self, transport: asyncio.Transport, received: bytes = b"") -> None:
-        """Let the HTTP server take over the connection, and tell the application its transport, for planned faults."""
+        """Let the HTTP server take over; planned faults need its transport, and the connection below TLS."""
         self.server_state.connections.discard(self)  # pyright: ignore[reportArgumentType]
-        protocol = HttpToolsProtocol(self._config, self.server_state, {"transport": self.transport})
+        state = {"transport": transport, "connection": self.transport}
+        protocol = HttpToolsProtocol(self._config, self.server_state, state)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         if received:

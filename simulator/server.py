@@ -1,12 +1,11 @@
 """The server: one port, one thread, every simulated service behind its own host name."""
 
 import asyncio
-import functools
 import socket
 import struct
 import threading
 import urllib.parse
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import uvicorn
@@ -21,47 +20,55 @@ from simulator.state import RecordedRequest, State
 HARMLESS_HEADERS = frozenset(
     {"accept", "accept-encoding", "consistencylevel", "prefer", "user-agent", "x-ms-throttle-priority"}
 )
-CONTINUATIONS = ("$skiptoken", "$deltatoken")
+CONTINUATIONS = frozenset({"skiptoken", "deltatoken"})
 IDENTITY_HOST = "managed-identity"
 
 
 class Services:
-    """The application behind every host: applies planned faults, records the request, and passes it on by host."""
+    """The application behind every host: applies planned faults, records the request, and passes it on by host.
 
-    def __init__(self, state: State, hosts: MutableMapping[str, ASGIApp]) -> None:
+    Args:
+        hosts: applications by host name, which may begin with "*." for any one label.
+        local: the application for plain http: the managed-identity endpoint, and the simulator's own controls,
+            which meet no faults and are not recorded.
+    """
+
+    def __init__(self, state: State, hosts: Mapping[str, ASGIApp], local: ASGIApp) -> None:
         self._state = state
         self._hosts = hosts
+        self._local = local
 
     def find(self, host: str) -> ASGIApp | None:
-        """The application that answers under `host`: itself, or as any name before its first dot ("*.")."""
+        """The application that answers under `host`, over TLS."""
         return self._hosts.get(host) or self._hosts.get(f"*.{host.partition('.')[2]}")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers: list[tuple[bytes, bytes]] = scope["headers"]
         if scope["scheme"] == "http":
-            host = IDENTITY_HOST
+            host, app = IDENTITY_HOST, self._local
+            if scope["path"].startswith("/control/"):
+                await app(scope, receive, send)
+                return
         else:
-            named = dict(headers).get(b"host", b"").decode("latin-1").lower()
-            host = named.removesuffix(":443")
-        app = self.find(host)
+            host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").lower().removesuffix(":443")
+            app = self.find(host)
         if app is None:
-            await _misdirected(send)
+            await _answer(Fault(status=421, body=b"No simulated service answers under this host name."), send)
             return
-        fault = self._state.faults.take(host, scope["method"], scope["path"])
 
         async def recorded_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._record(host, scope, message["status"])
             await send(message)
 
+        fault = self._state.faults.take(host, scope["method"], scope["path"])
         if fault is None:
             await app(scope, receive, recorded_send)
-        elif fault.status is not None and fault.cut is None:
-            await _answer(fault, recorded_send)
-        else:
-            if fault.cut is None:
+        elif fault.reset or fault.hang or fault.truncate is not None:
+            if fault.truncate is None:
                 self._record(host, scope, None)
             await _break(fault, app, scope, receive, recorded_send)
+        else:
+            await _answer(fault, recorded_send)
 
     def _record(self, host: str, scope: Scope, status: int | None) -> None:
         self._state.requests.append(
@@ -84,13 +91,11 @@ def _without_continuations(query: str) -> str:
         return query
     pairs = [part.partition("=") for part in query.split("&")]
     return "&".join(
-        f"{name}=..." if urllib.parse.unquote(name).lower() in CONTINUATIONS else f"{name}{equals}{value}"
+        f"{name}=..."
+        if urllib.parse.unquote(name).lower().removeprefix("$") in CONTINUATIONS
+        else f"{name}{equals}{value}"
         for name, equals, value in pairs
     )
-
-
-async def _misdirected(send: Send) -> None:
-    await _answer(Fault(status=421, body=b"No simulated service answers under this host name."), send)
 
 
 async def _answer(fault: Fault, send: Send) -> None:
@@ -102,8 +107,8 @@ async def _answer(fault: Fault, send: Send) -> None:
 
 async def _break(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Send what the fault lets through, then reset, hold or close the connection."""
-    if fault.cut is not None:
-        left = fault.cut
+    if fault.truncate is not None:
+        left = fault.truncate
 
         async def cut_send(message: Message) -> None:
             nonlocal left
@@ -117,27 +122,25 @@ async def _break(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, sen
             await app(scope, receive, cut_send)
         else:
             await _answer(fault, cut_send)
-    transport: asyncio.Transport = scope["state"]["transport"]
     if fault.reset:
-        _reset(transport)
+        _reset(scope["state"]["connection"])
     elif not fault.hang:
-        transport.close()
+        scope["state"]["transport"].close()
     # The connection ends when the client gives up, or when the simulator stops.
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-def _reset(transport: asyncio.Transport) -> None:
-    """End the TCP connection with a reset: what SO_LINGER with zero seconds does."""
-    with socket.socket(fileno=socket.dup(transport.get_extra_info("socket").fileno())) as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
+def _reset(connection: asyncio.Transport) -> None:
+    """End the TCP connection with a reset: what closing does with SO_LINGER at zero seconds."""
+    connection.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.abort()
 
 
 class Server(uvicorn.Server):
-    """The server in a thread of its own, on loopback."""
+    """The server, in a thread of its own, at `listener`, which it closes when it stops."""
 
-    def __init__(self, app: ASGIApp, route: "functools.partial[Destination]", *, port: int) -> None:
+    def __init__(self, app: ASGIApp, route: Callable[[str, int], Destination], listener: socket.socket) -> None:
         self._ready = threading.Event()
 
         def front(
@@ -162,9 +165,7 @@ class Server(uvicorn.Server):
                 timeout_keep_alive=300,
             )
         )
-        self._socket = socket.create_server(("127.0.0.1", port))
-        self.port: int = self._socket.getsockname()[1]
-        self._thread = threading.Thread(target=self.run, args=([self._socket],), name="simulator", daemon=True)
+        self._thread = threading.Thread(target=self.run, args=([listener],), name="simulator", daemon=True)
 
     def start(self) -> None:
         """Begin to serve; returns when connections are accepted."""
@@ -175,7 +176,6 @@ class Server(uvicorn.Server):
         """End every connection and wait for the thread to end."""
         self.should_exit = True
         self._thread.join()
-        self._socket.close()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -1,27 +1,25 @@
 """The simulator as one object: state, server, and what a client needs to find them."""
 
-import functools
 import secrets
+import socket
 import tempfile
 from collections import deque
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.types import ASGIApp
 
+from simulator.api import api_app
 from simulator.certificates import CertificateAuthority
 from simulator.clouds import API_HOST, CLOUDS, CUSTOM_LOGIN_HOST, cloud_of_vault
+from simulator.control import local_app
 from simulator.directory import Directory
 from simulator.entra import Entra
-from simulator.faults import Faults
-from simulator.identity import identity_token
+from simulator.faults import UNREACHABLE, Faults
 from simulator.login import login_app
 from simulator.proxy import Destination
-from simulator.server import IDENTITY_HOST, Server, Services
+from simulator.server import Server, Services
 from simulator.state import RecordedRequest, State
 from simulator.users import graph_app
 from simulator.vault import Vault, vault_app
@@ -37,32 +35,24 @@ class Simulator:
     """
 
     def __init__(self, *, users: int = 0, port: int = 0) -> None:
+        listener = socket.create_server(("127.0.0.1", port))
+        self.port: int = listener.getsockname()[1]
         self.state = State(users)
         self._folder = tempfile.TemporaryDirectory(prefix="simulator-")
         self._authority = CertificateAuthority(Path(self._folder.name))
         self._identity_header = secrets.token_urlsafe(24)
         self._tunnels: dict[str, int] = {}
-        login, vault, graph = login_app(self.state), vault_app(self.state), graph_app(self.state)
-        self._services = Services(
-            self.state,
-            {
-                **{cloud.login_host: login for cloud in CLOUDS.values()},
-                **{f"*.{cloud.vault_suffix}": vault for cloud in CLOUDS.values()},
-                **{cloud.graph_host: graph for cloud in CLOUDS.values()},
-                CUSTOM_LOGIN_HOST: login,
-                IDENTITY_HOST: self._local_app(),
-            },
-        )
-        self._context = self._authority.server_context(
-            [
-                *{cloud.login_host for cloud in CLOUDS.values()},
-                *{cloud.graph_host for cloud in CLOUDS.values()},
-                *{f"*.{cloud.vault_suffix}" for cloud in CLOUDS.values()},
-                CUSTOM_LOGIN_HOST,
-                API_HOST,
-            ]
-        )
-        self._server = Server(self._services, functools.partial(self._route), port=port)
+        hosts = self._hosts()
+        self._context = self._authority.server_context(hosts)
+        self._services = Services(self.state, hosts, local_app(self, header=self._identity_header))
+        self._server = Server(self._services, self._route, listener)
+
+    def _hosts(self) -> dict[str, ASGIApp]:
+        login, graph, vault = login_app(self.state), graph_app(self.state), vault_app(self.state)
+        hosts: dict[str, ASGIApp] = {API_HOST: api_app(self.state), CUSTOM_LOGIN_HOST: login}
+        for cloud in CLOUDS.values():
+            hosts |= {cloud.login_host: login, cloud.graph_host: graph, f"*.{cloud.vault_suffix}": vault}
+        return hosts
 
     def __enter__(self) -> Self:
         self.start()
@@ -89,10 +79,13 @@ class Simulator:
     @property
     def environment(self) -> dict[str, str]:
         """The environment variables that lead a client process to the simulator."""
-        root = f"http://127.0.0.1:{self._server.port}"
+        root, direct = f"http://127.0.0.1:{self.port}", "127.0.0.1,localhost"
         return {
             "HTTPS_PROXY": root,
-            "NO_PROXY": "127.0.0.1,localhost",
+            "NO_PROXY": direct,
+            # Python's clients prefer these where both are set, and a machine behind a proxy may have set them.
+            "https_proxy": root,
+            "no_proxy": direct,
             "REQUESTS_CA_BUNDLE": str(self._authority.bundle),
             "IDENTITY_ENDPOINT": f"{root}/msi/token",
             "IDENTITY_HEADER": self._identity_header,
@@ -155,12 +148,8 @@ class Simulator:
             return "127.0.0.1", self._tunnels[host]
         if self._services.find(host) is None:
             return host, port
+        if self.state.faults.take(host, "CONNECT", "", kind=UNREACHABLE) is not None:
+            return None
         # A vault that does not exist has no address either.
         missing = cloud_of_vault(host) is not None and host.partition(".")[0] not in self.state.vaults
         return None if missing else self._context
-
-    def _local_app(self) -> Starlette:
-        async def identity(request: Request) -> Response:
-            return identity_token(request, self.state, header=self._identity_header)
-
-        return Starlette(routes=[Route("/msi/token", identity)])
