@@ -4,6 +4,7 @@ https://learn.microsoft.com/en-us/graph/paging
 https://learn.microsoft.com/en-us/graph/throttling
 """
 
+import copy
 import random
 import threading
 import time
@@ -60,8 +61,16 @@ class Usage:
     resource_units: int = 0
 
 
+class _Pace:
+    """When Graph may be asked again; shared by all who ask it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.resume = 0.0
+
+
 class Graph:
-    """Graph with the app's own token: throttling is shared by all threads that use one object.
+    """Graph with the app's own token; token, connections and throttling are shared by all threads that use it.
 
     Args:
         root: the cloud's Graph address.
@@ -96,8 +105,7 @@ class Graph:
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
-        self._lock = threading.Lock()
-        self._resume = 0.0
+        self._pace = _Pace()
         self._session = requests.Session()
         # Retries are ours: urllib3's own would neither share throttling nor keep the budget.
         self._session.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=connections, max_retries=0))
@@ -108,6 +116,13 @@ class Graph:
         # Proxies and certificates come from the environment, looked up once instead of at every request.
         self._transport = self._session.merge_environment_settings(root, {}, True, None, None)  # noqa: FBT003
         self._session.trust_env = False
+
+    def lane(self, sleep: Callable[[float], object] | None = None) -> "Graph":
+        """The same Graph for one thread: with a usage of its own, and another way to wait where one is given."""
+        lane = copy.copy(self)
+        lane.usage = Usage()
+        lane._sleep = sleep or self._sleep
+        return lane
 
     def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Answer:
         """Ask once, repeating what may pass until the budget is spent; a token that Graph refuses is renewed once.
@@ -241,7 +256,7 @@ class Graph:
             ) from error
 
     def _count(self, answer: Answer, *, retry: bool) -> None:
-        with self._lock:
+        with self._pace.lock:
             self.usage.requests += 1
             self.usage.retries += retry
             # Without the header a request costs one: https://learn.microsoft.com/en-us/graph/throttling-limits
@@ -249,7 +264,7 @@ class Graph:
 
     def _keep_pace(self, started: float) -> None:
         """Wait while Graph has asked anyone who shares this object to wait."""
-        while (wait := self._resume - self._clock()) > 0:
+        while (wait := self._pace.resume - self._clock()) > 0:
             if self._clock() - started + wait >= self._budget:
                 raise Throttled(
                     "Graph throttles this app and asked to wait longer than the time budget allows. Try again later.",
@@ -261,7 +276,7 @@ class Graph:
 
     def _slow_down(self, wait: float | None) -> None:
         if wait is not None:
-            with self._lock:
+            with self._pace.lock:
                 now = self._clock()
-                self.usage.throttled_seconds += max(0.0, now + wait - max(self._resume, now))
-                self._resume = max(self._resume, now + wait)
+                self.usage.throttled_seconds += max(0.0, now + wait - max(self._pace.resume, now))
+                self._pace.resume = max(self._pace.resume, now + wait)
