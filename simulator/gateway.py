@@ -24,6 +24,7 @@ class Call:
     """An authorized request.
 
     Attributes:
+        path: the path of the request.
         root: scheme and host that the client called, for the links of the answer.
         eventual: the client accepts eventual consistency, which advanced queries need.
         gzip: the client takes compressed answers.
@@ -34,14 +35,14 @@ class Call:
     request: Request
     options: Options
     roles: Collection[str]
+    path: str
     root: str
     eventual: bool
     gzip: bool
 
     def fault(self, kind: str) -> bool:
         """Whether a fault of this kind is planned for this request; it is then used up."""
-        request = self.request
-        return self.state.faults.take(self.root.partition("//")[2], "GET", request.url.path, kind=kind) is not None
+        return self.state.faults.take(self.root.partition("//")[2], "GET", self.path, kind=kind) is not None
 
 
 type Handler = Callable[[Call], Response]
@@ -105,6 +106,7 @@ def _answer(state: State, handler: Handler, base_cost: int, request: Request, ca
         request=request,
         options=options,
         roles=caller.roles,
+        path=request.scope["path"],
         root=f"https://{request.headers['host'].removesuffix(':443')}",
         eventual=request.headers.get("consistencylevel", "").lower() == "eventual",
         gzip="gzip" in request.headers.get("accept-encoding", ""),

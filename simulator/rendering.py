@@ -24,6 +24,10 @@ def objects(
         names: the properties.
         unset_too: write the properties that a user lacks too, as null or an empty list.
     """
+    if not unset_too:
+        # The oldest lack their date of creation, which no template leaves out.
+        undated = directory.population.undated
+        users = [directory.population.record(u) if isinstance(u, int) and u < undated else u for u in users]
     generated = [user for user in users if isinstance(user, int)]
     rows = iter(directory.population.rows(names, unset_too=unset_too)(generated))
     if len(generated) == len(users):

@@ -7,16 +7,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from simulator.answers import GraphError, bad_request, compress, json_answer
+from simulator.delta import list_changes
 from simulator.gateway import Call, guarded
 from simulator.paging import BadToken, seal, unseal
 from simulator.properties import Record
 from simulator.query import Query, read_conditions, read_query, read_select
 from simulator.rendering import dump, envelope, objects, shown
 from simulator.selection import Listed, Selection
+from simulator.spoiling import page_faults, spoiled
 from simulator.state import State
-
-PAGE_FAULTS = ("empty-page", "repeat-next-link", "foreign-next-link", "no-value", "cut-json", "duplicate-user")
-"""Kinds of planned faults that spoil a page; `expired-page-token` meets requests with a page token only."""
 
 
 def graph_app(state: State) -> Starlette:
@@ -24,6 +23,9 @@ def graph_app(state: State) -> Starlette:
     endpoints = [
         ("/v1.0/users", list_users, 2),
         ("/v1.0/users/$count", count_users, 1),
+        ("/v1.0/users/delta", list_changes, 1),
+        ("/v1.0/users/delta()", list_changes, 1),
+        ("/v1.0/users/microsoft.graph.delta()", list_changes, 1),
         ("/v1.0/users/{user}", get_user, 1),
         ("/v1.0/directory/deletedItems/microsoft.graph.user", list_deleted, 1),
     ]
@@ -64,11 +66,9 @@ def get_user(call: Call) -> Response:
 
 
 def _list(call: Call, path: str) -> Response:
-    directory, options = call.directory, call.options
-    query = read_query(options, call.roles, eventual=call.eventual, b2c=directory.b2c)
-    if "skiptoken" in options.values and call.fault("expired-page-token"):
-        raise GraphError(400, "Directory_ExpiredPageToken", "The specified page token value has expired.")
-    faults = {kind for kind in PAGE_FAULTS if call.fault(kind)}
+    directory = call.directory
+    query = read_query(call.options, call.roles, eventual=call.eventual, b2c=directory.b2c)
+    faults = page_faults(call)
     # Up to one change the directory stays as it is, so that the same request has the same answer.
     key = (path, call.root, call.request.scope["query_string"], call.eventual, call.gzip, directory.seq)
     body = None if faults else directory.cache.get(key)
@@ -84,45 +84,40 @@ def _list(call: Call, path: str) -> Response:
 def _page(call: Call, query: Query, path: str, faults: set[str]) -> bytes:
     directory = call.directory
     use = f"{path}?{call.options.use}"
-    position, seq = _place(call, use, query)
+    place, seq, turn = _stand(call, use, query)
     source = _source(call, query, path, use, seq)
-    users, after = source.page(position, query.top, seq)
+    users, after = source.page(place, query.top, seq)
 
-    def link(place: int) -> str:
-        token = seal(directory.key, use, [place, seq, query.advanced])
+    def link(place: int, turn: int = 0) -> str:
+        token = seal(directory.key, use, [place, seq, turn, query.advanced])
         return f"{call.root}{path}?{call.options.raw}{'&' if call.options.raw else ''}$skiptoken={token}"
 
     head: Record = {"@odata.context": _context(call, query.names if query.selected else ())}
     if query.advanced and "skiptoken" not in call.options.values:
         head["@odata.count"] = source.count(seq)
+    if "duplicate-user" in faults and users:
+        last = source.page(place, len(users) - 1, seq)[1] if len(users) > 1 else place
+        after = last if last is not None else place
     if after is not None:
         head["@odata.nextLink"] = link(after)
-    if "duplicate-user" in faults and users:
-        again = source.page(position, len(users) - 1, seq)[1]
-        head["@odata.nextLink"] = link(position if again is None else again)
-    if "empty-page" in faults:
-        users, head["@odata.nextLink"] = (), link(position)
-    if "repeat-next-link" in faults:
-        head["@odata.nextLink"] = f"{call.root}{path}?{call.request.scope['query_string'].decode('latin-1')}"
-    if "foreign-next-link" in faults:
-        head["@odata.nextLink"] = link(position).replace(call.root, "https://graph.example.net")
-    body = envelope(head, None if "no-value" in faults else objects(directory, users, query.names))
-    return body[: len(body) // 2] if "cut-json" in faults else body
+    rows = objects(directory, users, query.names)
+    return spoiled(call, head, rows, faults, link(place, turn + 1)) if faults else envelope(head, rows)
 
 
-def _place(call: Call, use: str, query: Query) -> tuple[int, int]:
-    """Where the page begins, and as of which change an order is kept."""
+def _stand(call: Call, use: str, query: Query) -> tuple[int, int, int]:
+    """Where the page begins, as of which change an order is kept, and how often the page was sent empty."""
     token = call.options.values.get("skiptoken")
     if token is None:
-        return 0, call.directory.seq
+        return 0, call.directory.seq, 0
     try:
-        position, seq, advanced = unseal(call.directory.key, use, token)
+        place, seq, turn, advanced = unseal(call.directory.key, use, token)
     except BadToken as error:
         raise bad_request("The specified page token value is invalid.") from error
     if advanced != query.advanced:
         # https://learn.microsoft.com/en-us/graph/paging: a next link does not carry headers, send them again.
         raise bad_request("The page token belongs to an advanced query: send the ConsistencyLevel header again.")
-    return position, seq
+    # Lists are no snapshots: only where users are sorted, their order stays that of the first page.
+    return place, seq if query.orderby or call.path != "/v1.0/users" else call.directory.seq, turn
 
 
 def _source(call: Call, query: Query, path: str, use: str, seq: int) -> Selection | Listed:
