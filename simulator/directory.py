@@ -97,13 +97,14 @@ class Directory:
         """Every user, oldest first and those added last, with all properties or these; unset: null or []."""
         names = tuple(PROPERTIES if select is None else select)
         now, population = len(self._log), self.population
+        read = population.reader(names)
         ids = [self.index.get(i, i) for i in range(population.size)] + self.added
-        versions = (self.version(id_, now) if isinstance(id_, str) else id_ for id_ in ids)
-        records = (
-            population.record(version) if isinstance(version, int) else copy.deepcopy(version.record)
-            for version in versions
-            if isinstance(version, int) or (version is not None and version.life is Life.LIVE)
-        )
+        records: list[Record] = []
+        for id_ in ids:
+            if isinstance(id_, int):
+                records.append(read(id_))
+            elif (version := self._at(id_, now)).life is Life.LIVE:
+                records.append(copy.deepcopy(version.record))
         return [{name: record.get(name, unset(name)) for name in names} for record in records]
 
     def add(self, **properties: Any) -> Record:
@@ -130,7 +131,12 @@ class Directory:
             return copy.deepcopy(record)
 
     def update(self, id_: str, **properties: Any) -> Record:
-        """Set properties of a user (None: to null). Setting them to what they are is no change. Returns the user."""
+        """Set properties of a user (None: to null). Setting them to what they are is no change. Returns the user.
+
+        Raises:
+            KeyError: there is no such user.
+            ValueError: a property is unknown, or the user principal name is taken.
+        """
         with self._lock:
             record = self._current(id_, Life.LIVE).record
             changed = {name: value for name, value in properties.items() if record.get(name, ...) != value}
@@ -213,7 +219,7 @@ class Directory:
     def _current(self, id_: str, *lives: Life) -> Version:
         version = self.version(id_, len(self._log))
         if version is None or version.life not in lives:
-            raise LookupError(f"there is no {' or '.join(lives)} user with id {id_}")
+            raise KeyError(f"there is no {' or '.join(lives)} user with id {id_}")
         return version
 
     def _change(self, id_: str, record: Record, life: Life, names: frozenset[str]) -> None:

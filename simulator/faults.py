@@ -13,6 +13,14 @@ from typing import TypedDict, Unpack
 from simulator.aadsts import error_body, error_status
 from simulator.clouds import GLOBAL
 
+PAGE_KINDS = frozenset(
+    {"empty-page", "repeat-next-link", "foreign-next-link", "no-value", "cut-json", "duplicate-user"}
+    | {"expired-page-token", "delta-gone", "resync-required", "sync-state-not-found"}
+)
+"""What `page_fault` makes of a page of Graph: it is empty though more follow, leads back to itself or to another host,
+has no users at all, ends within its JSON, or its last user comes again on the next; its page token has expired; its
+delta token is of no use any more, which Graph says in three ways."""
+
 GRAPH, LOGIN, VAULT = GLOBAL.graph_host, GLOBAL.login_host, f"contoso.{GLOBAL.vault_suffix}"
 UNREACHABLE = "unreachable"
 
@@ -166,6 +174,17 @@ def hang(**where: Unpack[Where]) -> Fault:
     return Fault(hang=True, **_graph(where))
 
 
+def page_fault(kind: str, **where: Unpack[Where]) -> Fault:
+    """Graph answers with a page, or refuses a page token, as PAGE_KINDS says.
+
+    Only requests that can meet it count: those with a page token for `expired-page-token`, with a delta token or the
+    page token of a delta round for `delta-gone`, `resync-required` and `sync-state-not-found`.
+    """
+    if kind not in PAGE_KINDS:
+        raise TypeError(f"there is no {kind}: {', '.join(sorted(PAGE_KINDS))}")
+    return Fault(kind=kind, **_graph(where))
+
+
 def unreachable(**where: Unpack[Where]) -> Fault:
     """No connection to the host can be made: the proxy answers 502."""
     return Fault(kind=UNREACHABLE, **_graph(where))
@@ -183,6 +202,7 @@ NAMED: Mapping[str, Callable[..., Fault]] = {
         truncated,
         connection_reset,
         hang,
+        page_fault,
         unreachable,
     )
 }

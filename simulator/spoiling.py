@@ -19,7 +19,7 @@ def page_faults(call: Call) -> set[str]:
     """
     if "skiptoken" in call.options.values and call.fault("expired-page-token"):
         raise GraphError(400, "Directory_ExpiredPageToken", "The specified page token value has expired.")
-    return {kind for kind in PAGE_FAULTS if call.fault(kind)}
+    return {kind for kind in SPOILING if call.fault(kind)}
 
 
 def spoiled(call: Call, head: Record, rows: list[str], faults: set[str], again: str) -> bytes:
