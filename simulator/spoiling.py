@@ -5,10 +5,8 @@ from simulator.gateway import Call
 from simulator.properties import Record
 from simulator.rendering import envelope
 
-PAGE_FAULTS = frozenset(
-    {"empty-page", "repeat-next-link", "foreign-next-link", "no-value", "cut-json", "duplicate-user"}
-)
-"""Kinds of fault that spoil a page of users; `duplicate-user` is for lists only: its last user comes again."""
+SPOILING = ("empty-page", "repeat-next-link", "foreign-next-link", "no-value", "cut-json", "duplicate-user")
+"""Kinds of fault that spoil a page of users; `duplicate-user` does so in lists only."""
 
 
 def page_faults(call: Call) -> set[str]:
