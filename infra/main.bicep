@@ -207,7 +207,6 @@ module function 'modules/function.bicep' = {
         GRAPH_CLOUD: cloud
         SYNC_SCHEDULE: syncSchedule
         USERS_STORE: storage.outputs.usersUrl
-        CALLER_AUTH: callerAuth
       },
       needsApp
         ? {
