@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lock clean
+.PHONY: help setup azurite demo test lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -17,6 +17,15 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt
 	@touch $@
 
 setup: $(VENV)/.installed ## create .venv with the pinned requirements
+
+.azurite/.installed: simulator/azurite/package.json simulator/azurite/package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js 20 or later is needed, with npm: install it (nodejs.org, apt, brew)." >&2; exit 1; }
+	@mkdir -p $(@D)
+	@cp $^ $(@D)
+	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel error
+	@touch $@
+
+azurite: .azurite/.installed ## install Azurite, for the tests that need Azure Storage (needs Node)
 
 lock: setup ## resolve requirements*.in anew into pinned, hashed requirements*.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.13 \
