@@ -125,7 +125,7 @@ def _link(call: Call, kind: str, at: _Round) -> str:
     return f"{call.root}{PATH}?${kind}={seal(call.directory.key, f'{PATH}?{kind}', content)}"
 
 
-def _page(directory: Directory, at: _Round, *, minimal: bool) -> tuple[list[str], _Round | None]:
+def _page(directory: Directory, at: _Round, *, minimal: bool) -> tuple[list[bytes], _Round | None]:
     """A page, and where the next one begins (None at the end of the round)."""
     size = PAGE
     if directory.shuffle is not None:
@@ -137,7 +137,7 @@ def _page(directory: Directory, at: _Round, *, minimal: bool) -> tuple[list[str]
         rows, place = _everyone(directory, at, size)
     else:
         key = (PATH, at.since, at.until, at.names, at.ids, minimal, directory.shuffle)
-        changes: list[str] | None = directory.cache.get(key)
+        changes: list[bytes] | None = directory.cache.get(key)
         if changes is None:
             changes = _changes(directory, at, at.since, minimal=minimal)
             directory.cache.put(key, changes, sum(map(len, changes)))
@@ -146,7 +146,7 @@ def _page(directory: Directory, at: _Round, *, minimal: bool) -> tuple[list[str]
     return rows, None if place is None else replace(at, place=place, blank=False)
 
 
-def _everyone(directory: Directory, at: _Round, size: int) -> tuple[list[str], int | None]:
+def _everyone(directory: Directory, at: _Round, size: int) -> tuple[list[bytes], int | None]:
     """Users as they are now, without the properties they never had."""
     seq = directory.seq
     found = [directory.find(id_, seq) for id_ in at.ids]
@@ -159,11 +159,11 @@ def _everyone(directory: Directory, at: _Round, size: int) -> tuple[list[str], i
     return rows, place
 
 
-def _changes(directory: Directory, at: _Round, since: int, *, minimal: bool) -> list[str]:
+def _changes(directory: Directory, at: _Round, since: int, *, minimal: bool) -> list[bytes]:
     """What changed in this round: one item a user, or one a change in an order of the service's own."""
     log = [(id_, version) for id_, version in directory.changes(since, at.until) if not at.ids or id_ in at.ids]
     names = at.names or DEFAULT_SELECT
-    items: list[str | None] = []
+    items: list[bytes | None] = []
     if directory.shuffle is None:
         # Put in again when met again, so that the order is that of the last changes.
         folded: dict[str, tuple[Version, frozenset[str]]] = {}
@@ -204,7 +204,7 @@ def _item(
     changed: frozenset[str],
     *,
     minimal: bool,
-) -> str | None:
+) -> bytes | None:
     """What a round says of a user; None if nothing that is tracked changed."""
     if version.life is not Life.LIVE:
         return _removed(id_, version.life)
@@ -216,5 +216,5 @@ def _item(
     return dump(shown(version.record, ["id", *told] if minimal else names, unset_too=False))
 
 
-def _removed(id_: str, life: Life) -> str:
+def _removed(id_: str, life: Life) -> bytes:
     return dump({"id": id_, "@removed": {"reason": "changed" if life is Life.DELETED else "deleted"}})

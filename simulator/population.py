@@ -27,17 +27,21 @@ _HEAD_MASK, _TAIL_MASK = (1 << 32) - 1, (1 << 48) - 1
 _TAIL_INVERSE = pow(_TAIL, -1, 1 << 48)
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-([0-9a-f]{12})", re.IGNORECASE)
 _PRINCIPAL = re.compile(r"[^0-9]+([0-9]{1,12})[_@].*", re.DOTALL)
-_MARKS = {NUMBER: "%d", ID_HEAD: "%08x", ID_TAIL: "%012x", f'"{CREATED}"': "%s", f'"{SINCE}"': "%s"}
+_MARKS = {NUMBER: "%d", ID_HEAD: "%08x", ID_TAIL: "%012x", f'"{CREATED}"': "%b", f'"{SINCE}"': "%b"}
 _MARK = re.compile("|".join(_MARKS))
 _POSITION = {mark: position for position, mark in enumerate(_MARKS)}
-_MINUTES = [f'{minute:02}:{second:02}Z"' for minute in range(60) for second in range(60)]
+_MINUTES = [f'{minute:02}:{second:02}Z"'.encode() for minute in range(60) for second in range(60)]
 
 
-class _Hours(dict[int, str]):
+type _Template = tuple[bytes, Callable[..., object]]
+"""A JSON object as a %-format, and what picks its arguments from the values of the marks."""
+
+
+class _Hours(dict[int, bytes]):
     """Hours since 1970 -> how a JSON date in that hour begins; made when first asked for."""
 
-    def __missing__(self, hour: int) -> str:
-        self[hour] = text = datetime.fromtimestamp(hour * 3600, UTC).strftime('"%Y-%m-%dT%H:')
+    def __missing__(self, hour: int) -> bytes:
+        self[hour] = text = datetime.fromtimestamp(hour * 3600, UTC).strftime('"%Y-%m-%dT%H:').encode()
         return text
 
 
@@ -49,6 +53,10 @@ class _Span:
     end: int
     since: int
     seconds: int
+
+    @property
+    def count(self) -> int:
+        return self.end - self.start
 
 
 class Population:
@@ -69,10 +77,10 @@ class Population:
         self._spans = _spans(size, self.undated, bulk, random.Random(seed))  # noqa: S311 (made up)
         self._starts = [span.start for span in self._spans]
         self._hours = _Hours()
-        self._writers: dict[tuple[tuple[str, ...], bool], Callable[[Iterable[int]], list[str]]] = {}
+        self._writers: dict[tuple[tuple[str, ...], bool], Callable[[Iterable[int]], list[bytes]]] = {}
         self.record = self.reader(tuple(PROPERTIES))
 
-    def rows(self, names: tuple[str, ...], *, unset_too: bool = True) -> Callable[[Iterable[int]], list[str]]:
+    def rows(self, names: tuple[str, ...], *, unset_too: bool = True) -> Callable[[Iterable[int]], list[bytes]]:
         """How to write users as JSON objects of these properties, in this order.
 
         Args:
@@ -81,20 +89,25 @@ class Population:
         """
         if found := self._writers.get((names, unset_too)):
             return found
-        templates: list[tuple[str, Callable[..., object]] | None] = [None] * PROFILES
-        hours, date, created_at = self._hours, _MINUTES, self._created_at
+        templates: list[_Template | None] = [None] * PROFILES
+        hours, undated = self._hours, self.undated
 
-        def row_template(profile: int) -> tuple[str, Callable[..., object]]:
+        def template_of(profile: int) -> _Template:
             templates[profile] = made = _template(self.people[profile], names, unset_too=unset_too)
             return made
 
-        def write(indexes: Iterable[int]) -> list[str]:
-            rows: list[str] = []
+        def write(indexes: Iterable[int]) -> list[bytes]:
+            rows: list[bytes] = []
+            start = end = first = seconds = 0
+            count = 1
             for i in indexes:
-                template, pick = templates[i % PROFILES] or row_template(i % PROFILES)
-                hour, second = divmod(created_at(i), 3600)
-                since = hours[hour] + date[second]
-                created = since if i >= self.undated else "null"
+                if not start <= i < end:
+                    span = self._span(i)
+                    start, end, first, seconds, count = span.start, span.end, span.since, span.seconds, span.count
+                template, pick = templates[i % PROFILES] or template_of(i % PROFILES)
+                hour, second = divmod(first + (i - start) * seconds // count, 3600)
+                since = hours[hour] + _MINUTES[second]
+                created = since if i >= undated else b"null"
                 head, tail = (i + 1) * _HEAD & _HEAD_MASK, (i + 1) * _TAIL & _TAIL_MASK
                 rows.append(template % pick((i, head, tail, created, since)))
             return rows
@@ -130,18 +143,18 @@ class Population:
         for span in self._spans:
             if span.since >= instant:
                 break
-            count, seconds = span.end - span.start, instant - span.since
-            # The first k of the span with k * span.seconds // count >= seconds; all lie before it if there is none.
-            whole = -int(-seconds // 1)
-            before = span.start + min(count, -(-whole * count // span.seconds) if span.seconds else count)
+            # The first k of the span with k * span.seconds // span.count >= whole; if there is none, all lie before.
+            whole = -int((span.since - instant) // 1)
+            before = span.start + min(
+                span.count, -(-whole * span.count // span.seconds) if span.seconds else span.count
+            )
         return before
 
     def _checked(self, i: int, name: str, value: str) -> int | None:
         return i if i < self.size and self.record(i)[name].lower() == value.lower() else None
 
-    def _created_at(self, i: int) -> int:
-        span = self._spans[bisect_right(self._starts, i) - 1]
-        return span.since + (i - span.start) * span.seconds // (span.end - span.start)
+    def _span(self, i: int) -> _Span:
+        return self._spans[bisect_right(self._starts, i) - 1]
 
 
 def _spans(size: int, undated: int, bulk: int, choice: random.Random) -> list[_Span]:
@@ -164,13 +177,12 @@ def _spans(size: int, undated: int, bulk: int, choice: random.Random) -> list[_S
     return spans
 
 
-def _template(person: Record, names: tuple[str, ...], *, unset_too: bool) -> tuple[str, Callable[..., object]]:
-    """A JSON object as a %-format, and what picks its arguments from the values of the marks."""
+def _template(person: Record, names: tuple[str, ...], *, unset_too: bool) -> _Template:
     chosen = {name: person.get(name, unset(name)) for name in names if unset_too or name in person}
     text = json.dumps(chosen, ensure_ascii=False, separators=(",", ":")).replace("%", "%%")
     used = [_POSITION[mark] for mark in _MARK.findall(text)]
     pick: Callable[..., object] = itemgetter(*used) if used else _nothing
-    return _MARK.sub(lambda mark: _MARKS[mark[0]], text), pick
+    return _MARK.sub(lambda mark: _MARKS[mark[0]], text).encode(), pick
 
 
 def _nothing(_values: object) -> tuple[()]:

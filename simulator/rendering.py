@@ -8,14 +8,14 @@ from simulator.directory import Directory
 from simulator.properties import Record, unset
 
 
-def dump(value: Any) -> str:
+def dump(value: Any) -> bytes:
     """A value as JSON, without blanks; everything but ASCII stays as it is."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def objects(
     directory: Directory, users: Sequence[int | Record], names: tuple[str, ...], *, unset_too: bool = True
-) -> list[str]:
+) -> list[bytes]:
     """Users, generated ones by number, as JSON objects of these properties.
 
     Args:
@@ -40,8 +40,8 @@ def shown(record: Record, names: Iterable[str], *, unset_too: bool = True) -> Re
     return {name: record.get(name, unset(name)) for name in names if unset_too or name in record}
 
 
-def envelope(head: Record, rows: Sequence[str] | None) -> bytes:
+def envelope(head: Record, rows: Sequence[bytes] | None) -> bytes:
     """A page: the annotations, then the users, if any are given at all."""
     if rows is None:
-        return dump(head).encode()
-    return f'{dump(head)[:-1]},"value":[{",".join(rows)}]}}'.encode()
+        return dump(head)
+    return b'%b,"value":[%b]}' % (dump(head)[:-1], b",".join(rows))

@@ -20,7 +20,7 @@ def page_faults(call: Call) -> set[str]:
     return {kind for kind in SPOILING if call.fault(kind)}
 
 
-def spoiled(call: Call, head: Record, rows: list[str], faults: set[str], again: str) -> bytes:
+def spoiled(call: Call, head: Record, rows: list[bytes], faults: set[str], again: str) -> bytes:
     """A page with these faults; `again` is another link to the same page."""
     if faults & {"empty-page", "repeat-next-link", "foreign-next-link"}:
         head.pop("@odata.deltaLink", None)

@@ -61,7 +61,7 @@ def get_user(call: Call) -> Response:
         )
         raise GraphError(404, "Request_ResourceNotFound", message)
     context = f"{_context(call, names if 'select' in call.options.values else ())}/$entity"
-    body = dump({"@odata.context": context} | shown(record, names)).encode()
+    body = dump({"@odata.context": context} | shown(record, names))
     return json_answer(compress(body) if call.gzip else body, compressed=call.gzip)
 
 
