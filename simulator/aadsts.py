@@ -9,7 +9,7 @@ import uuid
 
 from starlette.responses import JSONResponse
 
-# Code: (OAuth error, message). An invalid client is answered with 401, everything else with 400.
+# Code: (OAuth error, message).
 MESSAGES = {
     50027: ("invalid_client", "JWT token is invalid or malformed."),
     53003: (
@@ -71,21 +71,24 @@ MESSAGES = {
         "invalid_client",
         (
             "No matching federated identity record found for presented assertion issuer '{0}'. Check your federated "
-            "identity credential Subject, Audience and Issuer against the presented assertion."
+            "identity credential Subject, Audience and Issuer against the presented assertion. "
+            "https://learn.microsoft.com/entra/workload-id/workload-identity-federation"
         ),
     ),
     700212: (
         "invalid_client",
         (
             "No matching federated identity record found for presented assertion audience '{0}'. Check your federated "
-            "identity credential Subject, Audience and Issuer against the presented assertion."
+            "identity credential Subject, Audience and Issuer against the presented assertion. "
+            "https://learn.microsoft.com/entra/workload-id/workload-identity-federation"
         ),
     ),
     700213: (
         "invalid_client",
         (
             "No matching federated identity record found for presented assertion subject '{0}'. Check your federated "
-            "identity credential Subject, Audience and Issuer against the presented assertion."
+            "identity credential Subject, Audience and Issuer against the presented assertion. "
+            "https://learn.microsoft.com/entra/workload-id/workload-identity-federation"
         ),
     ),
     900144: ("invalid_request", "The request body must contain the following parameter: '{0}'."),
@@ -148,8 +151,9 @@ def error_body(code: int, *values: str, correlation_id: str | None = None) -> di
 
 
 def error_status(code: int) -> int:
-    """401 for an invalid client, else 400."""
-    return 401 if MESSAGES.get(code, ("", ""))[0] == "invalid_client" else 400
+    """401 for an invalid client, 429 and 503 for what passes, else 400."""
+    passing = {90033: 503, 90055: 429}
+    return passing.get(code, 401 if MESSAGES.get(code, ("", ""))[0] == "invalid_client" else 400)
 
 
 def refusal(refused: SignInRefused, correlation_id: str | None) -> JSONResponse:

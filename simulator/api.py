@@ -27,8 +27,10 @@ def api_app(state: "State") -> Starlette:
         try:
             claims = tokens.check(state, request.headers.get("authorization"), audiences=[API_RESOURCE])
         except tokens.TokenRefused as refused:
-            headers = {"www-authenticate": f'Bearer error="invalid_token", error_description="{refused}"'}
-            return JSONResponse({"error": str(refused)}, status_code=401, headers=headers)
+            headers = {"www-authenticate": f'Bearer error="invalid_token", error_description="{refused.reason}"'}
+            return JSONResponse(
+                {"error": f"The access token is refused: {refused.reason}."}, status_code=401, headers=headers
+            )
         if ROLE not in claims.get("roles", ()):
             return JSONResponse({"error": f"The application role {ROLE} is missing."}, status_code=403)
         return JSONResponse(REPORTS)

@@ -4,6 +4,7 @@ https://learn.microsoft.com/en-us/azure/app-service/overview-managed-identity#re
 """
 
 import hmac
+import uuid
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -23,15 +24,17 @@ def identity_token(request: Request, state: State, *, header: str) -> Response:
     query = request.query_params
     if query.get("api-version") != API_VERSION:
         return _error(400, f"The api-version '{query.get('api-version', '')}' is not supported.")
-    resource = query.get("resource", "").rstrip("/")
-    cloud = cloud_of_resource(resource)
+    resource = query.get("resource", "")
+    cloud = cloud_of_resource(resource.rstrip("/"))
     if cloud is None:
         return _error(500, "An attempt to get a token failed: the resource is not known.")
     client_id = query.get("client_id")
     entra = state.entra
     identity = entra.user_identities.get(client_id) if client_id else entra.system_identity
     if identity is None:
-        return _error(400, "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId.")
+        return _error(
+            400, "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId."
+        )
     # One simulated machine stands in every cloud, so its identity's tenant is that of the resource's cloud.
     token, lifetime = tokens.issue(
         state,
@@ -45,7 +48,7 @@ def identity_token(request: Request, state: State, *, header: str) -> Response:
         {
             "access_token": token,
             "expires_on": str(int(state.clock()) + lifetime),
-            "resource": query["resource"],
+            "resource": resource,
             "token_type": "Bearer",
             "client_id": identity.client_id,
         }
@@ -53,4 +56,5 @@ def identity_token(request: Request, state: State, *, header: str) -> Response:
 
 
 def _error(status: int, message: str) -> Response:
-    return JSONResponse({"statusCode": status, "message": message}, status_code=status)
+    body = {"statusCode": status, "message": message, "correlationId": str(uuid.uuid4())}
+    return JSONResponse(body, status_code=status)

@@ -109,7 +109,7 @@ def _token(state: State, host: str, tenant_name: str, form: Mapping[str, str]) -
     if application.disabled:
         raise SignInRefused(7000112, application.client_id, application.name)
     resource = _resource(form["scope"])
-    cloud = cloud_of_resource(resource)
+    cloud = cloud_of_resource(resource.rstrip("/"))
     # The API behind External ID is known to the global tenant only, as every resource to its own cloud's tenants.
     if cloud is None or cloud.login_host != login_host:
         raise SignInRefused(500011, resource, tenant.domain)
@@ -131,7 +131,7 @@ def _resource(scope: str) -> str:
         raise SignInRefused(70011, scope)
     if not scope.endswith("/.default"):
         raise SignInRefused(1002012, scope)
-    return scope.removesuffix("/.default").rstrip("/")
+    return scope.removesuffix("/.default")
 
 
 def _credential(state: State, host: str, tenant: Tenant, application: Application, form: Mapping[str, str]) -> str:

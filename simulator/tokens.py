@@ -10,7 +10,7 @@ import hashlib
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -36,8 +36,28 @@ class Caller:
     roles: frozenset[str]
 
 
+type Reason = Literal["missing", "malformed", "signature", "audience", "lifetime", "revoked"]
+
+# What Graph says of each: https://learn.microsoft.com/en-us/graph/resolve-auth-errors
+_GRAPH_MESSAGES: dict[Reason, str] = {
+    "missing": "Access token is empty.",
+    "malformed": "IDX14100: JWT is not well formed, there are no dots (.).\n"
+    "The token needs to be in JWS or JWE Compact Serialization Format.",
+    "signature": "Access token validation failure. Invalid signature.",
+    "audience": "Access token validation failure. Invalid audience.",
+    "lifetime": "Lifetime validation failed, the token is expired.",
+    "revoked": "Continuous access evaluation resulted in challenge with result: InteractionRequired and code: "
+    "TokenIssuedBeforeRevocationTimestamp.",
+}
+
+
 class TokenRefused(Exception):
-    """A service does not accept the bearer token; the message says why, as Graph words it."""
+    """A service does not accept the bearer token; `found` is the audience of a token for another service."""
+
+    def __init__(self, reason: Reason, found: str = "") -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
+        self.found = found
 
 
 @functools.cache
@@ -70,7 +90,7 @@ def issue(
     """
     now, lifetime, token_id = int(state.clock()), state.entra.lifetime(), uuid.uuid4().hex
     # Tokens that Entra issues for a token exchange are of version 2, because federated credentials name that issuer.
-    exchange = resource in {each.token_exchange_audience for each in CLOUDS.values()}
+    exchange = resource.rstrip("/") in {each.token_exchange_audience for each in CLOUDS.values()}
     claims: dict[str, object] = {
         "aud": resource,
         "iss": tenant.issuer() if exchange else f"https://{cloud.issuer_host}/{tenant.id}/",
@@ -85,7 +105,7 @@ def issue(
         **({"azp": principal.client_id, "azpacr": credential, "ver": "2.0"} if exchange else {}),
         **({} if exchange else {"appid": principal.client_id, "appidacr": credential, "ver": "1.0"}),
     }
-    granted = {cloud.graph_resource: principal.graph_roles, API_RESOURCE: principal.api_roles}.get(resource)
+    granted = {cloud.graph_resource: principal.graph_roles, API_RESOURCE: principal.api_roles}.get(resource.rstrip("/"))
     if granted:
         claims["roles"] = sorted(granted)
     state.entra.remember(token_id)
@@ -108,22 +128,19 @@ def check(state: "State", authorization: str | None, *, audiences: Collection[st
     """
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token:
-        raise TokenRefused("Access token is empty.")
+        raise TokenRefused("missing")
     try:
         claims = verified(token, signing_key()[1], ["RS256"])
     except jwt.InvalidSignatureError as error:
-        raise TokenRefused("Access token validation failure. Invalid signature.") from error
+        raise TokenRefused("signature") from error
     except jwt.InvalidTokenError as error:
-        raise TokenRefused(
-            "IDX14100: JWT is not well formed, there are no dots (.).\nThe token needs to be in JWS or JWE Compact "
-            "Serialization Format."
-        ) from error
-    if claims["aud"].rstrip("/") not in audiences:
-        raise TokenRefused("Access token validation failure. Invalid audience.")
+        raise TokenRefused("malformed") from error
+    if claims["aud"] not in audiences:
+        raise TokenRefused("audience", claims["aud"])
     if not claims["nbf"] - 300 <= state.clock() < claims["exp"]:
-        raise TokenRefused("Lifetime validation failed, the token is expired.")
+        raise TokenRefused("lifetime")
     if state.entra.is_revoked(claims["uti"]):
-        raise TokenRefused("Access token validation failure. The token was issued before it was revoked.")
+        raise TokenRefused("revoked")
     return claims
 
 
@@ -134,9 +151,10 @@ def authorize(request: Request, state: "State") -> Caller | Response:
     """
     cloud = cloud_of_graph(request.url.hostname or "") or CLOUDS["global"]
     try:
-        claims = check(state, request.headers.get("authorization"), audiences=[cloud.graph_resource])
+        audiences = [cloud.graph_resource, f"{cloud.graph_resource}/"]
+        claims = check(state, request.headers.get("authorization"), audiences=audiences)
     except TokenRefused as refused:
-        return _unauthenticated(request.headers, str(refused), cloud)
+        return _unauthenticated(request.headers, _GRAPH_MESSAGES[refused.reason], cloud)
     return Caller(tenant=claims["tid"], client_id=claims["appid"], roles=frozenset(claims.get("roles", ())))
 
 

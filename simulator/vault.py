@@ -141,7 +141,7 @@ def vault_app(state: "State") -> Starlette:
                 name, _, version = request.path_params["secret"].strip("/").partition("/")
                 return JSONResponse(_bundle(host, name, _readable(vault, name, version or None)))
         except tokens.TokenRefused as refused:
-            return _challenge(str(refused), cloud, state.entra.tenant_of(cloud).id)
+            return _challenge(refused, cloud, state.entra.tenant_of(cloud).id)
         except _Refused as refused:
             return JSONResponse({"error": refused.error}, status_code=refused.status)
 
@@ -212,11 +212,16 @@ def _bundle(host: str, name: str, secret: SecretVersion) -> dict[str, object]:
     return bundle
 
 
-def _challenge(message: str, cloud: Cloud, tenant: str) -> Response:
+def _challenge(refused: tokens.TokenRefused, cloud: Cloud, tenant: str) -> Response:
     """The 401 that tells a client where to get a token and for which resource.
 
     https://learn.microsoft.com/en-us/azure/key-vault/general/authentication-requests-and-responses
     """
     challenge = f'Bearer authorization="https://{cloud.login_host}/{tenant}", resource="{cloud.vault_resource}"'
-    error = {"code": "Unauthorized", "message": f"AKV10000: {message}"}
+    messages = {
+        "missing": "AKV10000: Request is missing a Bearer or PoP token.",
+        "audience": f"AKV10022: Invalid audience. Expected {cloud.vault_resource}, found: {refused.found}.",
+        "lifetime": "[TokenExpired] Error validating token: 'S2S12086'.",
+    }
+    error = {"code": "Unauthorized", "message": messages.get(refused.reason, "[BearerReadAccessTokenFailed]")}
     return JSONResponse({"error": error}, status_code=401, headers={"www-authenticate": challenge})
