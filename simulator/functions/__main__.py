@@ -10,6 +10,7 @@ from simulator.functions.errors import PortTaken, StartError
 from simulator.functions.functions import Function
 from simulator.functions.host import FunctionsHost
 from simulator.functions.keys import Keys
+from simulator.functions.logs import LogEntry
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,9 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--key", help="the default host key (default: a random one)")
     options = parser.parse_args(arguments)
     keys = Keys(default=options.key) if options.key else Keys()
-    host = FunctionsHost(
-        options.app, port=options.port, workers=options.workers, keys=keys, show=lambda entry: print(entry, flush=True)
-    )
+    host = FunctionsHost(options.app, port=options.port, workers=options.workers, keys=keys, schedules=True, show=show)
     try:
         with host, suppress(KeyboardInterrupt):
             print(summary(host), flush=True)
@@ -37,6 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def show(entry: LogEntry) -> None:
+    """Print a log entry, unless it is the worker library's own and no warning; `func start` leaves those out too."""
+    if entry.category != "azure.functions" or entry.level not in {"Debug", "Information"}:
+        print(entry, flush=True)
 
 
 def summary(host: FunctionsHost) -> str:

@@ -28,7 +28,6 @@ class QueueOptions:
     max_dequeue_count: int = 5
     visibility_timeout: float = 0.0
     max_polling_interval: float = 60.0
-    base64: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +52,8 @@ def read_host_json(app: Path) -> HostConfiguration:
     batch_size = int(queues.get("batchSize", 16))
     if not 1 <= batch_size <= 32:
         raise StartError(f"extensions.queues.batchSize in host.json is {batch_size}; it may be 1 to 32.")
+    if queues.get("messageEncoding", "base64") != "base64":
+        raise StartError("extensions.queues.messageEncoding in host.json is not base64, which is not simulated.")
     return HostConfiguration(
         route_prefix=str(extensions.get("http", {}).get("routePrefix", "api")).strip("/"),
         queues=QueueOptions(
@@ -61,7 +62,6 @@ def read_host_json(app: Path) -> HostConfiguration:
             max_dequeue_count=int(queues.get("maxDequeueCount", 5)),
             visibility_timeout=_seconds(queues.get("visibilityTimeout", "00:00:00")),
             max_polling_interval=_seconds(queues.get("maxPollingInterval", "00:01:00")),
-            base64=queues.get("messageEncoding", "base64") == "base64",
         ),
     )
 
@@ -119,8 +119,8 @@ def _read_object(path: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", document)
 
 
-def _seconds(timespan: str) -> float:
-    found = _TIMESPAN.fullmatch(timespan)
+def _seconds(timespan: object) -> float:
+    found = _TIMESPAN.fullmatch(str(timespan))
     if not found:
         raise StartError(f"'{timespan}' in host.json is not a time span such as 00:00:30.")
     days, hours, minutes, seconds = found.groups()

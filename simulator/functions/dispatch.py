@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from simulator.functions.changes import Changes
-from simulator.functions.errors import FunctionFailed, NoWorker, StartError, WorkerExited
+from simulator.functions.errors import FunctionFailed, NoWorker, QueueError, StartError, WorkerExited
 from simulator.functions.function_rpc import (
     InvocationRequest,
     InvocationResponse,
     ParameterBinding,
+    RpcException,
     RpcFunctionMetadata,
     TypedData,
 )
@@ -63,13 +64,19 @@ class Dispatcher:
         """End every process; invocations that run are given the time a process has to end."""
         self._stopping = True
         await asyncio.gather(*(worker.stop() for worker in self._workers if worker.started))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # A process that is just being started is stopped by the task that starts it.
+        await asyncio.gather(*self._tasks)
 
     def worker(self, index: int) -> Worker:
         """Return the process that has this index now."""
         return self._workers[index]
+
+    async def kill(self, index: int) -> None:
+        """Kill a process (SIGKILL), and return when it is gone; one that is just being replaced is left alone."""
+        worker = self._workers[index]
+        if worker.alive:
+            worker.kill()
+            await worker.exited.wait()
 
     async def ready(self) -> None:
         """Wait until every process answers."""
@@ -107,11 +114,15 @@ class Dispatcher:
         )
         try:
             response = await chosen.invoke(request, function.name)
-            if not response.result.exception:
-                await self._put_outputs(function, response)
         except WorkerExited as error:
             self._ended("Failed", function, invocation, began, str(error))
             raise
+        if not response.result.exception:
+            try:
+                await self._put_outputs(function, response)
+            except QueueError as error:
+                # An output that cannot be written fails the function, as in the real host.
+                response.result.exception = RpcException(message=str(error))
         if error := response.result.exception:
             self._ended("Failed", function, invocation, began, f"{error.message}\n{error.stack_trace}")
         else:
@@ -180,6 +191,8 @@ class Dispatcher:
                 self._logs.add("Error", "Host.Worker", f"Worker {index} did not start again: {error}", worker=index)
                 return
             self._workers[index] = worker
+            if self._stopping:
+                await worker.stop()
             self._changes.notify()
 
     async def _put_outputs(self, function: Function, response: InvocationResponse) -> None:

@@ -19,3 +19,7 @@ class FunctionFailed(Exception):
 
 class NoWorker(Exception):
     """No worker process is up."""
+
+
+class QueueError(Exception):
+    """A queue could not be reached, or refused."""

@@ -1,33 +1,24 @@
-"""The host: a stand-in for `func start` that other code starts and stops."""
+"""The host as other code sees it: a stand-in for `func start` that runs in a thread of its own."""
 
 import asyncio
 import os
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import uvicorn
-
-from simulator.functions.changes import Changes
-from simulator.functions.configuration import QueueOptions, read_host_json, read_local_settings
-from simulator.functions.dispatch import Dispatcher
+from simulator.functions.configuration import read_local_settings
 from simulator.functions.errors import PortTaken, StartError
-from simulator.functions.front import Front
-from simulator.functions.function_rpc import InvocationResponse, TypedData
-from simulator.functions.functions import Function, read_functions
+from simulator.functions.functions import Function
 from simulator.functions.keys import Keys
 from simulator.functions.logs import LogEntry, Logs
-from simulator.functions.queue_triggers import SHORTEST_POLL, QueueListener
-from simulator.functions.queues import MemoryQueues, Queues, now
-from simulator.functions.timers import timer_json
+from simulator.functions.queues import Queues
+from simulator.functions.runtime import Runtime
 
 # How long the Storage queue extension hides a message whose function runs, before it renews that.
 HOLD = 600.0
-ADMIN = "This function was programmatically called via the host APIs."
 
 
 class FunctionsHost:
@@ -36,12 +27,12 @@ class FunctionsHost:
     `environment` is laid over this process's environment, and both win over the Values of local.settings.json.
     `port` 0 takes a free one. `workers` is the number of worker processes: HTTP requests go to them in turn, and each
     listens on the queues by itself, as if it were an instance of its own. `hold` is how many seconds a queue message
-    stays hidden when the host itself is killed; when only a worker process ends, it comes back at once.
+    stays hidden when the host itself is killed; when only a worker process ends, it comes back at once. `schedules`
+    says whether timers keep their schedules, or run only when asked. `show` is called with every log entry.
 
     Attributes:
         url: where it listens, such as `http://127.0.0.1:7071`.
         keys: the default host key and the master key.
-        functions: the functions of the app, by name.
 
     Raises:
         StartError: on entering; the app, a setting or host.json is at fault. The message is the worker's own.
@@ -49,8 +40,6 @@ class FunctionsHost:
     """
 
     url: str
-    functions: tuple[Function, ...]
-    queues: Queues
 
     def __init__(
         self,
@@ -60,6 +49,7 @@ class FunctionsHost:
         port: int = 0,
         workers: int = 1,
         hold: float = HOLD,
+        schedules: bool = False,
         keys: Keys | None = None,
         show: Callable[[LogEntry], object] | None = None,
     ) -> None:
@@ -67,11 +57,22 @@ class FunctionsHost:
         self._app = Path(app).resolve()
         self._environment = {**os.environ, **(environment or {})}
         self._port = port
-        self._count = workers
+        self._workers = workers
         self._hold = hold
+        self._schedules = schedules
         self._logs = Logs(show)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="functions-host", daemon=True)
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        """The functions of the app, by name."""
+        return self._runtime.functions
+
+    @property
+    def queues(self) -> Queues:
+        """The queues, to look into (`peek`, `count`) and to `put` into; `poison(name)` names a queue's poison queue."""
+        return self._runtime.queues
 
     @property
     def logs(self) -> list[LogEntry]:
@@ -94,7 +95,7 @@ class FunctionsHost:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop everything; on return no process is left."""
-        self._call(self._stop())
+        self._call(self._runtime.stop())
         self._end()
 
     def run_timer(self, name: str, *, past_due: bool = False, timeout: float = 60.0) -> None:
@@ -103,121 +104,62 @@ class FunctionsHost:
         Raises:
             FunctionFailed: it raised.
         """
-        function = next(each for each in self.functions if each.name == name and each.schedule)
-        run = self._dispatcher.run(function, _timer_data(function, past_due=past_due), reason=ADMIN)
-        self._call(run, timeout=timeout)
-
-    def kill_worker(self, index: int = 0) -> None:
-        """Kill a worker process (SIGKILL), and return when it is gone; another is started in its place."""
-
-        async def kill() -> None:
-            worker = self._dispatcher.worker(index)
-            worker.kill()
-            await worker.exited.wait()
-
-        self._call(kill())
-
-    def wait_ready(self, timeout: float = 30.0) -> None:
-        """Wait until every worker process answers, at most `timeout` seconds (TimeoutError)."""
-        self._call(self._dispatcher.ready(), timeout=timeout)
+        function = next(each for each in self.functions if each.name == name)
+        self._call(self._runtime.run_timer(function, past_due=past_due), timeout=timeout)
 
     def drain(self, timeout: float = 60.0) -> None:
         """Wait until no function runs that HTTP did not trigger, and no queue that triggers one has a message.
 
         At most `timeout` seconds (TimeoutError). Messages that wait for another attempt count; poisoned ones do not.
         """
-        self._call(self._drain(), timeout=timeout)
+        self._call(self._runtime.drain(), timeout=timeout)
 
-    async def _drain(self) -> None:
-        triggers = {function.queue for function in self.functions if function.queue}
-        while True:
-            change = self._changes.next()
-            left = [await asyncio.to_thread(self.queues.count, queue) for queue in triggers]
-            if not any(left) and not self._dispatcher.background:
-                return
-            with suppress(TimeoutError):
-                await asyncio.wait_for(change.wait(), SHORTEST_POLL)
+    def kill_worker(self, index: int = 0) -> None:
+        """Kill a worker process (SIGKILL), and return when it is gone; another is started in its place.
+
+        One that is just being replaced is left alone.
+        """
+        self._call(self._runtime.dispatcher.kill(index))
+
+    def wait_ready(self, timeout: float = 30.0) -> None:
+        """Wait until every worker process answers, at most `timeout` seconds (TimeoutError)."""
+        self._call(self._runtime.dispatcher.ready(), timeout=timeout)
 
     async def _start(self, listener: socket.socket) -> None:
-        configuration = read_host_json(self._app)
-        host, port = listener.getsockname()
-        self.url = f"http://{host}:{port}"
+        address, port = listener.getsockname()
+        self.url = f"http://{address}:{port}"
         settings = read_local_settings(self._app, self._environment)
         if settings.setdefault("FUNCTIONS_WORKER_RUNTIME", "python") != "python":
-            raise StartError(
-                f"FUNCTIONS_WORKER_RUNTIME is {settings['FUNCTIONS_WORKER_RUNTIME']}; this host runs python only."
-            )
+            runtime = settings["FUNCTIONS_WORKER_RUNTIME"]
+            raise StartError(f"FUNCTIONS_WORKER_RUNTIME is {runtime}; only python is served here.")
+        # What Core Tools sets, whatever the settings say.
         settings |= {"AZURE_FUNCTIONS_ENVIRONMENT": "Development", "WEBSITE_HOSTNAME": f"localhost:{port}"}
-        self._changes = Changes()
-        self.queues = MemoryQueues(self._changes.notify)
-        self._dispatcher = Dispatcher(self._app, settings, self.queues, changes=self._changes, logs=self._logs)
+        self._runtime = Runtime(self._app, settings, keys=self.keys, hold=self._hold, logs=self._logs)
         try:
-            metadata = await self._dispatcher.start(self._count)
-            self.functions = read_functions(metadata, prefix=configuration.route_prefix, settings=settings)
-        except StartError:
-            await self._dispatcher.stop()
+            await self._runtime.start(listener, workers=self._workers, schedules=self._schedules)
+        except BaseException:
+            await self._runtime.stop()
             raise
-        front = Front(self.functions, self.keys, invoke=self._invoke, trigger=self._trigger)
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                front, lifespan="off", log_config=None, access_log=False, server_header=False, http="httptools"
-            )
-        )
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
-        self._listening = [
-            asyncio.create_task(self._listener(function, worker, configuration.queues).listen())
-            for function in self.functions
-            if function.queue
-            for worker in range(self._count)
-        ]
-
-    def _listener(self, function: Function, worker: int, options: QueueOptions) -> QueueListener:
-        return QueueListener(
-            function,
-            worker,
-            dispatcher=self._dispatcher,
-            queues=self.queues,
-            options=options,
-            hold=self._hold,
-            changes=self._changes,
-            logs=self._logs,
-        )
-
-    async def _stop(self) -> None:
-        self._server.should_exit = True
-        await self._serving
-        for listening in self._listening:
-            listening.cancel()
-        await asyncio.gather(*self._listening, return_exceptions=True)
-        await self._dispatcher.stop()
-
-    async def _invoke(self, function: Function, request: TypedData) -> InvocationResponse:
-        return await self._dispatcher.invoke(function, request, reason=ADMIN)
-
-    def _trigger(self, function: Function, given: str | None) -> None:
-        data = _timer_data(function) if function.schedule else TypedData(string=given or "")
-        self._dispatcher.trigger(function, data, reason=ADMIN)
 
     def _call[T](self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result(timeout)
-        except TimeoutError:
+        except BaseException:
             future.cancel()
             raise
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        with suppress(RuntimeError):
-            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
 
 def _listen(port: int) -> socket.socket:
     """Open the port at once, so that one that is taken is found before anything is started."""
     listener = socket.socket()
-    # A port that was just in use may be taken again at once; one that is in use may not.
+    # A port that was just given up may be taken again at once; one that is listened on may not.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
@@ -226,9 +168,3 @@ def _listen(port: int) -> socket.socket:
         advice = "Close the program that uses it, or choose another with --port."
         raise PortTaken(f"Port {port} is unavailable: {error.strerror}. {advice}") from None
     return listener
-
-
-def _timer_data(function: Function, *, past_due: bool = False) -> TypedData:
-    if not function.schedule:
-        raise StartError(f"The function '{function.name}' is no timer.")
-    return TypedData(json=timer_json(function.schedule, past_due=past_due, last=None, now=now()))

@@ -17,6 +17,7 @@ from simulator.functions.logs import Logs
 WORKER = Path(__file__).with_name("worker.py")
 PACKAGES = ".python_packages/lib/site-packages"
 STOP_SECONDS = 10.0
+START_SECONDS = 60.0
 LAST_LINES = 20
 
 
@@ -69,21 +70,28 @@ class Worker:
         self._reader, self._writer = await asyncio.open_unix_connection(sock=ours)
         self._life = asyncio.create_task(self._live())
         try:
-            request = rpc.WorkerInitRequest(function_app_directory=str(self._app))
-            started = (await self._ask(rpc.StreamingMessage(worker_init_request=request))).worker_init_response
-            request = rpc.FunctionsMetadataRequest()
-            listed = (
-                await self._ask(rpc.StreamingMessage(functions_metadata_request=request))
-            ).function_metadata_response
+            async with asyncio.timeout(START_SECONDS):
+                functions = await self._index()
         except WorkerExited:
             said = "\n".join(self._output[-LAST_LINES:])
             raise StartError(said or f"The worker exited with code {self._process.returncode}.") from None
-        if started and started.result.exception:
-            for line in started.result.exception.stack_trace.splitlines():
-                self._logs.add("Error", "Host.Worker", line, worker=self.index)
+        except TimeoutError:
             await self.stop()
-            raise StartError(started.result.exception.message)
+            raise StartError(f"The app was not imported within {START_SECONDS:.0f} seconds.") from None
+        except StartError:
+            await self.stop()
+            raise
         self.alive = True
+        return functions
+
+    async def _index(self) -> list[rpc.RpcFunctionMetadata]:
+        request = rpc.WorkerInitRequest(function_app_directory=str(self._app))
+        started = (await self._ask(rpc.StreamingMessage(worker_init_request=request))).worker_init_response
+        if started and (failure := started.result.exception):
+            self._logs.add("Error", "Host.Worker", failure.stack_trace, worker=self.index)
+            raise StartError(failure.message)
+        listing = rpc.StreamingMessage(functions_metadata_request=rpc.FunctionsMetadataRequest())
+        listed = (await self._ask(listing)).function_metadata_response
         return (listed and listed.function_metadata_results) or []
 
     async def invoke(self, request: rpc.InvocationRequest, function: str) -> rpc.InvocationResponse:

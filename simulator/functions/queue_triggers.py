@@ -11,7 +11,7 @@ from datetime import datetime
 from simulator.functions.changes import Changes
 from simulator.functions.configuration import QueueOptions
 from simulator.functions.dispatch import Dispatcher
-from simulator.functions.errors import FunctionFailed, WorkerExited
+from simulator.functions.errors import FunctionFailed, QueueError, WorkerExited
 from simulator.functions.function_rpc import TypedData
 from simulator.functions.functions import Function
 from simulator.functions.logs import Logs
@@ -24,8 +24,9 @@ class QueueListener:
     """Feeds one worker with the messages of one function, as an instance of the platform does.
 
     Up to `batch_size` messages are taken at a time, and more once no more than `new_batch_threshold` are running. A
-    message is hidden for `hold` seconds, which is renewed while its function runs. When it fails it is visible again
-    after the visibility timeout, when its worker process ends at once; at its last attempt it moves to the poison queue.
+    message is hidden for `hold` seconds, which is renewed while its function runs. When the function fails, the message
+    is visible again after the visibility timeout; when the worker process ends, at once; after the last attempt it is
+    in the poison queue.
     """
 
     def __init__(
@@ -49,13 +50,14 @@ class QueueListener:
         self._hold = hold
         self._changes = changes
         self._logs = logs
+        self._stopping = False
 
     async def listen(self) -> None:
-        """Take messages until cancelled; those that run then are left to come back."""
+        """Take messages until told to stop, and then wait for those that run."""
         poll = SHORTEST_POLL
         async with asyncio.TaskGroup() as tasks:
             running = set[asyncio.Task[None]]()
-            while True:
+            while not self._stopping:
                 change = self._changes.next()
                 batch = await self._receive() if len(running) <= self._options.new_batch_threshold else []
                 for message in batch:
@@ -67,10 +69,19 @@ class QueueListener:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(change.wait(), poll)
 
+    def stop(self) -> None:
+        """Take no more messages."""
+        self._stopping = True
+        self._changes.notify()
+
     async def _receive(self) -> list[Message]:
         if not self._dispatcher.worker(self._worker).alive:
             return []
-        return await asyncio.to_thread(self._queues.receive, self._queue, self._options.batch_size, self._hold)
+        try:
+            return await asyncio.to_thread(self._queues.receive, self._queue, self._options.batch_size, self._hold)
+        except QueueError as error:
+            self._logs.add("Error", "Host.Queues", str(error), function=self._function.name)
+            return []
 
     async def _process(self, message: Message) -> None:
         """Run the function on one message, and settle the message."""
@@ -88,6 +99,9 @@ class QueueListener:
                 await self._give_up(message)
             else:
                 await asyncio.to_thread(self._queues.release, message, delay)
+        except QueueError as error:
+            # The message could not be settled: it comes back when its hold runs out.
+            self._logs.add("Error", "Host.Queues", str(error), function=self._function.name)
         finally:
             self._changes.notify()
 

@@ -17,8 +17,11 @@ SETTINGS = {
     "IsEncrypted": False,
     "Values": {
         "FUNCTIONS_WORKER_RUNTIME": "python",
+        # A name of its own, so that nothing measures it in place of the function_app.py of this project.
+        "PYTHON_SCRIPT_FILE_NAME": "sample_app.py",
         "AzureWebJobsStorage": "UseDevelopmentStorage=true",
         "NIGHTLY": "0 0 2 * * *",
+        "WORK": "work",
         "FROM_FILE": "the file",
         "FROM_BOTH": "the file",
     },
