@@ -94,3 +94,12 @@ def test_the_hooks_read_only_what_the_template_puts_out() -> None:
         for name in re.findall(r'environment(?:\.get\(|\[)["\']([A-Z_]+)["\']', path.read_text(encoding="utf-8"))
     }
     assert asked - set(re.findall(r"^output (\w+) ", TEMPLATES["main.bicep"], re.MULTILINE)) == set()
+
+
+def test_a_hook_that_points_to_a_chapter_of_the_docs_points_to_one_that_is_there() -> None:
+    hooks = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "infra/hooks").glob("*.py"))
+    workflow = WORKFLOWS["deploy.yml"]
+    named = re.findall(r'docs/deploy\.md, \\?"([^"\\]+)\\?"', hooks + workflow)
+    chapters = re.findall(r"^#+ (.+)$", read("docs/deploy.md"), re.MULTILINE)
+    assert set(named) == {"Another team's app", "Callers", "Consent", "First users", "From GitHub"}
+    assert set(named) <= set(chapters)
