@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -49,10 +49,14 @@ def graph_error(status: int, headers: Mapping[str, str], body: bytes, *, url: st
         status: HTTP status.
         headers: of the answer.
         body: Graph's error object, or whatever stood between it and us sent instead.
-        url: what was asked; only what is no personal data and no continuation of it reaches the message.
+        url: what was asked; only what is no personal data and no continuation of it reaches the message, not even
+            where Graph's own message quotes the continuation.
         now: to count a `Retry-After` date from.
     """
     code, message, request_id = _told(body)
+    for name, value in parse_qsl(urlsplit(url).query):
+        if name.lower() in ("$skiptoken", "$deltatoken"):
+            message = message.replace(value, "...")
     if status == 400 and _PAGE_TOKEN.search(f"{code} {message}"):
         kind, remedy = PageTokenExpired, "Read again from the first page."
     elif status < 500 and _RESYNC.search(str(code)):
@@ -76,14 +80,14 @@ def graph_error(status: int, headers: Mapping[str, str], body: bytes, *, url: st
 
 def _told_path(url: str) -> str:
     """The path without its query; whoever is named in it stays unnamed."""
-    return re.sub(r"(/users)(?:/(?!\$count|delta)[^/]*|\('.*'\))$", r"\1/{user}", urlsplit(url).path)
+    return re.sub(r"(/users)(?:/(?!(?:\$count|delta)$)[^/]+|\('[^/]*'\))", r"\1/{user}", urlsplit(url).path)
 
 
 def _told(body: bytes) -> tuple[str | None, str, str | None]:
     """Code, message and request id of Graph's error object; its members' spelling differs between services."""
     try:
         document: Any = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
         return None, "", None
     error = _member(document, "error")
     inner = _member(error, "innererror")

@@ -31,10 +31,10 @@ def pause(*, attempt: int, spent: float, budget: float, retry_after: float | Non
         spent: seconds since the first attempt began.
         budget: seconds that attempts and waits may take in all.
         retry_after: seconds the service asked for; they are kept exactly, since a request sent earlier counts
-            against the limit too.
+            against the limit too. Zero, or a date that has passed, asks for nothing and counts as absent.
         jitter: a random number in [0, 1).
     """
-    wait = backoff(attempt, jitter) if retry_after is None else retry_after
+    wait = retry_after or backoff(attempt, jitter)
     return wait if spent + wait < budget else None
 
 
@@ -50,7 +50,7 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
     except ValueError:
         try:
             moment = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):  # the latter from a date such as the year 9999999999
             return None
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)

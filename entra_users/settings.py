@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from entra_users.clouds import CLOUDS, Cloud
 from entra_users.errors import SettingsError
@@ -41,7 +40,7 @@ class Settings:
     snapshot_formats: tuple[str, ...] = ("ndjson",)
     snapshot_keep: int = 7
     changes_keep_days: int = 30
-    applicationinsights_connection_string: str = ""
+    applicationinsights_connection_string: str = field(default="", repr=False)
 
     @property
     def cloud(self) -> Cloud:
@@ -53,19 +52,20 @@ class Settings:
         """Read the settings from environment variables; an empty one counts as not set.
 
         Raises:
-            SettingsError: with one sentence for every setting that is missing or malformed.
+            SettingsError: with one sentence for every setting that is missing or malformed; names of properties apart,
+                none repeats a value, since what was put into the wrong setting may be a secret.
         """
         faults: list[str] = []
         values: dict[str, Any] = {}
-        for field in fields(cls):
-            name = field.name.upper()
+        for setting in fields(cls):
+            name = setting.name.upper()
             text = environment.get(name, "").strip()
             if not text:
-                assert field.default is not MISSING  # noqa: S101 -- every setting has a default
-                values[field.name] = field.default
+                assert setting.default is not MISSING  # noqa: S101 -- every setting has a default
+                values[setting.name] = setting.default
                 continue
             try:
-                values[field.name] = _PARSERS[name](text) if name in _PARSERS else text
+                values[setting.name] = _PARSERS[name](text) if name in _PARSERS else text
             except ValueError as fault:
                 faults.append(f"{name} {fault}")
         # What a mode needs can only be said once the mode is known.
@@ -110,7 +110,7 @@ def _wrong_vault(values: Mapping[str, Any]) -> list[str]:
 def _choice(*allowed: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in allowed:
-            raise ValueError(f"must be one of {', '.join(allowed)}; it is {text!r}.")
+            raise ValueError(f"must be one of {', '.join(allowed)}.")
         return text
 
     return parse
@@ -119,7 +119,7 @@ def _choice(*allowed: str) -> Callable[[str], str]:
 def _whole(least: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,12}", text) or int(text) < least:
-            raise ValueError(f"must be a whole number of at least {least}; it is {text!r}.")
+            raise ValueError(f"must be a whole number of at least {least}.")
         return int(text)
 
     return parse
@@ -127,13 +127,13 @@ def _whole(least: int) -> Callable[[str], int]:
 
 def _seconds(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", text) or float(text) == 0:
-        raise ValueError(f"must be a number of seconds above 0; it is {text!r}.")
+        raise ValueError("must be a number of seconds above 0.")
     return float(text)
 
 
 def _share(text: str) -> float:
     if not re.fullmatch(r"[0-9]?(\.[0-9]+)?", text) or not 0 <= float(text) <= 1:
-        raise ValueError(f"must be a share from 0 to 1, such as 0.2 for 20 %; it is {text!r}.")
+        raise ValueError("must be a share from 0 to 1, such as 0.2 for 20 %.")
     return float(text)
 
 
@@ -151,23 +151,22 @@ def _select(text: str) -> tuple[str, ...]:
 
 def _formats(text: str) -> tuple[str, ...]:
     formats = _names(text)
-    if unknown := [name for name in formats if name not in ("ndjson", "csv")]:
-        raise ValueError(f"may hold ndjson and csv; it holds {', '.join(unknown)}.")
+    if not {"ndjson", "csv"}.issuperset(formats):
+        raise ValueError("may hold ndjson and csv.")
     return tuple(dict.fromkeys(("ndjson", *formats)))
 
 
 def _vault(text: str) -> str:
-    url = urlsplit(text)
     if text.startswith("@Microsoft.KeyVault"):
         raise ValueError("is a Key Vault reference that did not resolve; give the vault's plain address.")
-    if url.scheme != "https" or not url.hostname or url.path.strip("/") or url.query:
+    if not re.fullmatch(r"https://[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)+/?", text):
         raise ValueError("must be a vault's address, such as https://my-vault.vault.azure.net.")
-    return f"https://{url.hostname}"
+    return text.rstrip("/").lower()
 
 
 def _tenant(text: str) -> str:
     if text.lower() in ("common", "organizations", "consumers"):
-        raise ValueError(f"must name one tenant by its id or domain; an app cannot sign in to {text!r}.")
+        raise ValueError(f"must name one tenant by its id or domain; an app cannot sign in to {text.lower()}.")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", text):
         raise ValueError("must be a tenant's id (a GUID) or domain, such as contoso.onmicrosoft.com.")
     return text
@@ -192,12 +191,12 @@ def _schedule(text: str) -> str:
 
 
 def _store(text: str) -> str:
-    if "://" not in text:
-        return text
-    url = urlsplit(text)
-    if url.scheme != "https" or ".blob." not in (url.hostname or "") or not url.path.strip("/") or url.query:
+    # A connection string would pass for the name of a folder, and be told with it.
+    keyed = re.search("AccountKey=|SharedAccessSignature=", text, re.IGNORECASE)
+    container = re.fullmatch(r"https://[0-9A-Za-z.-]+\.blob\.[0-9A-Za-z.-]+/[^/?#][^?#]*", text)
+    if keyed or ("://" in text and not container):
         raise ValueError("must be a folder or https://ACCOUNT.blob.core.windows.net/CONTAINER/PREFIX, without a key.")
-    return text.rstrip("/")
+    return text
 
 
 _PARSERS: dict[str, Callable[[str], Any]] = {
