@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup azurite demo test lock clean
+.PHONY: help setup azurite demo test infra-check lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -33,7 +33,24 @@ lock: setup ## resolve requirements*.in anew into pinned, hashed requirements*.t
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.13 \
 	  --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt -c requirements.txt
 
-test: setup ## format, lint, types, tests with branch coverage
+BICEPCHECK := ../shared/tools/bicepcheck
+
+.venv-bicepcheck/.installed: $(wildcard $(BICEPCHECK)/requirements.txt)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+infra-check: setup $(if $(wildcard $(BICEPCHECK)),.venv-bicepcheck/.installed) ## templates and configuration, without Azure (the cross-checks are in tests/infra)
+	$(BIN)/check-jsonschema --schemafile tests/infra/schemas/azure.yaml.json azure.yaml
+	$(BIN)/check-jsonschema --schemafile tests/infra/schemas/host.json host.json
+	$(BIN)/check-jsonschema --schemafile tests/infra/schemas/local.settings.json --default-filetype json local.settings.json.example
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@if [ -d $(BICEPCHECK) ]; then .venv-bicepcheck/bin/python $(BICEPCHECK)/bicepcheck.py --policy infra && echo "ok -- Bicep types and policy"; \
+	  else echo "skipped: Bicep types and policy ($(BICEPCHECK) is not there)"; fi
+	@if az bicep version >/dev/null 2>&1; then az bicep build --file infra/main.bicep --stdout >/dev/null && echo "ok -- az bicep build"; \
+	  else echo "skipped: az bicep build (the Azure CLI with Bicep is not installed)"; fi
+
+test: setup infra-check ## format, lint, types, tests with branch coverage
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
