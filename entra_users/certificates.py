@@ -31,6 +31,7 @@ def client_certificate(value: str, content_type: str) -> ClientCertificate:
     # Lazy: only the certificate mode needs cryptography, which is slow to import.
     from cryptography import x509  # noqa: PLC0415
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import pkcs12  # noqa: PLC0415
 
     try:
@@ -45,22 +46,23 @@ def client_certificate(value: str, content_type: str) -> ClientCertificate:
                 f"Key Vault holds {content_type or 'no content type'!r} under the certificate's name, and a certificate"
                 f" with its key is {PKCS12} or {PEM}. Name a Key Vault certificate in KEY_VAULT_CERTIFICATE_NAME."
             )
-    except ValueError as error:
-        # The parser's own message could quote what it read.
+    except ValueError:
+        # Without the parser's own error, which could quote what it read.
         raise VaultError(
             f"Key Vault's certificate could not be read as {content_type}: it is cut short, has a password, or its"
             " policy does not let the private key be exported. Create it with an exportable key, without a password."
-        ) from error.with_traceback(None)
-    except TypeError as error:
+        ) from None
+    except TypeError:
         raise VaultError(
             "Key Vault's certificate has a password, which Key Vault does not keep. Import it without one."
-        ) from error
+        ) from None
     # MSAL signs with the leaf, which the chain may precede.
     leaf = next((each for each in certificates if key and each.public_key() == key.public_key()), None)
-    if key is None or leaf is None:
+    if not isinstance(key, RSAPrivateKey) or leaf is None:
         raise VaultError(
-            "Key Vault's certificate came without its private key: its policy does not let the key be exported. Create"
-            " it with an exportable RSA key, or use GRAPH_CREDENTIAL=federated, which needs no key at all."
+            "Key Vault's certificate came without an RSA private key of its own: its key is of another kind, or its"
+            " policy does not let it be exported. Create it with an exportable RSA key, or use"
+            " GRAPH_CREDENTIAL=federated, which needs no key at all."
         )
     return ClientCertificate(
         private_key=key.private_bytes(

@@ -3,13 +3,18 @@
 The only module that knows azure-identity, which is slow to import: it is loaded at the first use.
 """
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from entra_users.errors import IdentityError
 
 if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken as AzureToken
     from azure.core.credentials import TokenCredential
+
+# Its warnings say again what the error says, and quote answers that are cut short, a token's beginning among them.
+logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
 
 # A dead identity endpoint should be told within seconds; a busy one answers on the second or third try.
 _RETRIES: dict[str, Any] = {"retry_total": 3, "connection_timeout": 5, "read_timeout": 15}
@@ -31,7 +36,7 @@ def azure_credential(client_id: str) -> "TokenCredential":
     """
     from azure.identity import DefaultAzureCredential  # noqa: PLC0415 -- lazy: 0.15 s of imports
 
-    return DefaultAzureCredential(managed_identity_client_id=client_id or None, **_RETRIES)
+    return _Named(DefaultAzureCredential(managed_identity_client_id=client_id or None, **_RETRIES))
 
 
 def managed_identity(client_id: str) -> "TokenCredential":
@@ -41,8 +46,21 @@ def managed_identity(client_id: str) -> "TokenCredential":
     return ManagedIdentityCredential(client_id=client_id or None, **_RETRIES)
 
 
-def identity_token(credential: "TokenCredential", scope: str) -> AccessToken:
-    """A token for `scope`, which ends in `/.default`.
+class _Named:
+    """A credential whose failures are ours: told as the identity's, and not as those of what it was to open."""
+
+    def __init__(self, credential: "TokenCredential") -> None:
+        self._credential = credential
+
+    def get_token(self, *scopes: str, **options: Any) -> "AzureToken":
+        from azure.core.credentials import AccessToken as AzureToken  # noqa: PLC0415 -- lazy, as above
+
+        token = identity_token(self._credential, *scopes, **options)
+        return AzureToken(token.value, int(token.expires_on))
+
+
+def identity_token(credential: "TokenCredential", scope: str, **options: Any) -> AccessToken:
+    """A token for `scope`, which ends in `/.default`; `options` are those of azure-identity.
 
     Raises:
         IdentityError: there is no identity here, or it was refused.
@@ -50,11 +68,11 @@ def identity_token(credential: "TokenCredential", scope: str) -> AccessToken:
     from azure.core.exceptions import AzureError  # noqa: PLC0415 -- lazy, as above
 
     try:
-        token = credential.get_token(scope)
-    except AzureError as error:
+        token = credential.get_token(scope, **options)
+    except (AzureError, ValueError) as error:  # the latter where the endpoint answers with what is not JSON
         raise IdentityError(
             f"The managed identity gave no token for {scope}: {first_line(error)} Assign the identity to the app and"
-            " name a user-assigned one in AZURE_CLIENT_ID."
+            " name a user-assigned one in AZURE_CLIENT_ID; on your own machine az login serves for vault and storage."
         ) from error
     return AccessToken(value=token.token, expires_on=token.expires_on)
 

@@ -16,6 +16,7 @@ import requests
 
 from entra_users.errors import EntraUsersError, TokenError, Unavailable
 from entra_users.identity import AccessToken, identity_token
+from entra_users.retry import retry_after_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -110,8 +111,7 @@ class AppRegistration:
         self._oidc_authority = oidc_authority
         self._warn_days = warn_days
         self._now = now
-        self._credential_name = ""
-        self._app: Any = None
+        self._app: tuple[Any, ClientCredential] | None = None
 
     def acquire(self) -> AccessToken:
         """A new token; if Entra says that the credential is stale, it is read again once and tried once more.
@@ -120,29 +120,29 @@ class AppRegistration:
             CredentialError: Entra or the vault refused.
             Unavailable: they did not answer properly; another try may succeed.
         """
-        app = self._app or self._open()
+        app, credential = self._app or self._open()
         # An app that was refused or not answered is not kept: what stood in the way may be put right while this process
         # lives, and MSAL would replay the answer for a minute without asking again.
         self._app = None
         result = self._ask(app)
         if STALE_CREDENTIAL.intersection(result.get("error_codes", ())):
-            logger.warning("Entra refused the %s; reading it again.", self._credential_name)
-            app = self._open()
+            logger.warning("Entra refused the %s; reading it again.", credential.name)
+            app, credential = self._open()
             result = self._ask(app)
         if "access_token" not in result:
-            raise self._refusal(result)
-        self._app = app
-        return AccessToken(value=result["access_token"], expires_on=time.time() + result["expires_in"])
+            raise self._refusal(result, credential)
+        self._warn(credential)
+        self._app = app, credential
+        return AccessToken(
+            value=result["access_token"], expires_on=self._now().timestamp() + int(result.get("expires_in", 0))
+        )
 
-    def _open(self) -> Any:
+    def _open(self) -> tuple[Any, ClientCredential]:
         import msal  # noqa: PLC0415 -- lazy: 0.1 s of imports
-        from msal.exceptions import MsalServiceError  # noqa: PLC0415
 
         credential = self._credential()
-        self._credential_name = credential.name
-        self._warn(credential)
         try:
-            return msal.ConfidentialClientApplication(
+            app = msal.ConfidentialClientApplication(
                 self._client_id,
                 client_credential=credential.value,
                 authority=self._authority,
@@ -151,36 +151,40 @@ class AppRegistration:
                 instance_discovery=False,
                 azure_region=False,
             )
-        except ValueError as error:
+        except requests.RequestException as error:
+            raise self._unanswered(error) from error
+        except (ValueError, KeyError) as error:
             raise TokenError(
                 f"Entra does not know {self._authority or self._oidc_authority}: no tenant of this name or id is in"
-                " this cloud. Correct GRAPH_TENANT_ID, or GRAPH_CLOUD.",
+                " this cloud. Correct the tenant or the cloud.",
                 code="AADSTS90002",
             ) from error
-        except (requests.RequestException, MsalServiceError, RuntimeError) as error:
-            raise self._unanswered() from error
+        return app, credential
 
     def _ask(self, app: Any) -> dict[str, Any]:
-        from msal.exceptions import MsalServiceError  # noqa: PLC0415 -- lazy, as above
-
         # `Tokens` is the cache, so that a token which Graph refused is not given a second time.
         app.remove_tokens_for_client()
         try:
             return app.acquire_token_for_client(self._scopes)
-        except (requests.RequestException, MsalServiceError) as error:
-            raise self._unanswered() from error
+        except requests.RequestException as error:
+            raise self._unanswered(error) from error
 
-    def _unanswered(self) -> Unavailable:
+    def _unanswered(self, error: requests.RequestException) -> Unavailable:
         host = urlsplit(self._authority or self._oidc_authority or "").hostname
-        return Unavailable(f"Entra ({host}) did not answer properly when asked for a token. Check the network to it.")
+        asked_to_wait = None if error.response is None else error.response.headers.get("Retry-After")
+        return Unavailable(
+            f"Entra ({host}) did not answer properly when asked for a token. Check the network to it.",
+            status=None if error.response is None else error.response.status_code,
+            retry_after=retry_after_seconds(asked_to_wait, self._now()),
+        )
 
-    def _refusal(self, result: Mapping[str, Any]) -> EntraUsersError:
+    def _refusal(self, result: Mapping[str, Any], credential: ClientCredential) -> EntraUsersError:
         codes: list[int] = result.get("error_codes") or []
-        code = f"AADSTS{codes[0]}" if codes else result.get("error", "unknown error")
+        code = f"AADSTS{codes[0]}" if codes else result.get("error")
         told = str(result.get("error_description", "")).partition("\n")[0].partition(" Trace ID")[0].strip()
         kind = Unavailable if TRANSIENT.intersection(codes) else TokenError
         return kind(
-            f"Entra gave no token to app {self._client_id} with its {self._credential_name}: {told or code}",
+            f"Entra gave no token to app {self._client_id} with its {credential.name}: {told or code or 'it gave no reason.'}",
             code=code,
             request_id=result.get("correlation_id"),
         )
@@ -212,7 +216,21 @@ class IdentityTokens:
 
 
 class _Session(requests.Session):
-    """What MSAL talks through: it sets no timeout of its own on a session it is given."""
+    """What MSAL talks through: on a session it is given it sets no timeout, and it takes whatever comes for Entra's."""
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        return super().request(*args, timeout=_TIMEOUT, **kwargs)
+        response = super().request(*args, timeout=_TIMEOUT, **kwargs)
+        if response.status_code == 429 or response.status_code >= 500:
+            response.raise_for_status()
+        try:
+            document = response.json()
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            # Not chained to what could quote an answer that is cut short, a token's beginning among it.
+            raise TokenError(
+                f"{urlsplit(response.url).hostname} answered with what is no answer of Entra's. Look for a proxy that"
+                " answers in its place.",
+                status=response.status_code,
+            )
+        return response

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from entra_users.errors import VaultError
+from entra_users.errors import Unavailable, VaultError
 from entra_users.identity import first_line
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def read_secret(vault_url: str, name: str, credential: "Callable[[], TokenCreden
 
     Raises:
         VaultError: not reachable, not found, disabled, or no right to read it.
+        IdentityError: there is no identity to read it with.
+        Unavailable: the vault is throttled or has trouble of its own; another try may succeed.
     """
     # Lazy: these imports take longer than the read.
     from azure.core.exceptions import AzureError, HttpResponseError  # noqa: PLC0415
@@ -54,11 +56,12 @@ def read_secret(vault_url: str, name: str, credential: "Callable[[], TokenCreden
         with SecretClient(vault_url, credential(), retry_total=4, connection_timeout=5, read_timeout=15) as client:
             secret = client.get_secret(name)
     except HttpResponseError as error:
-        status = error.status_code
-        remedy = _REMEDIES.get(status or 0, "Try again; if it stays, look at the vault's own logs.")
-        raise VaultError(
+        status = error.status_code or 0
+        kind = Unavailable if status == 429 or status >= 500 else VaultError
+        remedy = _REMEDIES.get(status, "Try again; if it stays, look at the vault's own logs.")
+        raise kind(
             f"Key Vault {vault_url} did not give {name!r}: {first_line(error)} {remedy}",
-            status=status,
+            status=error.status_code,
             code=_code(error),
         ) from error
     except AzureError as error:
