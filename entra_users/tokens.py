@@ -184,7 +184,7 @@ class AppRegistration:
         told = str(result.get("error_description", "")).partition("\n")[0].partition(" Trace ID")[0].strip()
         kind = Unavailable if TRANSIENT.intersection(codes) else TokenError
         return kind(
-            f"Entra gave no token to app {self._client_id} with its {credential.name}: {told or code or 'it gave no reason.'}",
+            f"Entra gave no token to app {self._client_id} with its {credential.name}: {told or code or 'no reason.'}",
             code=code,
             request_id=result.get("correlation_id"),
         )
