@@ -61,6 +61,10 @@ class Queues(Protocol):
         """Return how many messages there are, hidden ones included."""
         ...
 
+    def close(self) -> None:
+        """Give up what it holds."""
+        ...
+
 
 def poison(queue: str) -> str:
     """Name the queue that takes the messages that keep failing."""
@@ -134,6 +138,9 @@ class MemoryQueues:
         """Return how many messages there are, hidden ones included."""
         with self._lock:
             return len(self._queues.get(queue, {}))
+
+    def close(self) -> None:
+        """Do nothing: the messages go with the host."""
 
     def _visible(self, queue: str) -> list[Message]:
         moment = self._clock()

@@ -92,6 +92,7 @@ class Runtime:
             listener.stop()
         await self.dispatcher.stop()
         await asyncio.gather(*self._timers, *self._listening, return_exceptions=True)
+        self.queues.close()
         if hasattr(self, "_server"):
             self._server.should_exit = True
             await self._serving

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 
 from azure.core.credentials import AccessToken, TokenCredential
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 from azure.identity import DefaultAzureCredential
 from azure.storage.queue import (
     BinaryBase64DecodePolicy,
@@ -54,8 +55,13 @@ class IdentityEndpoint:
             f"{self._endpoint}?{urlencode(query)}", headers={"X-IDENTITY-HEADER": self._header}
         )
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(request, timeout=10) as response:
-            token: dict[str, Any] = json.load(response)
+        try:
+            with direct.open(request, timeout=10) as response:
+                token: dict[str, Any] = json.load(response)
+        except OSError as error:
+            if isinstance(error, HTTPError):
+                error.close()
+            raise ClientAuthenticationError(f"the managed-identity endpoint gave no token: {error}") from error
         return AccessToken(token["access_token"], int(token.get("expires_on", time.time() + 300)))
 
 
@@ -128,6 +134,10 @@ class StorageQueues:
             except ResourceNotFoundError:
                 return 0
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._service.close()
+
     def _client(self, queue: str) -> QueueClient:
         if queue not in self._clients:
             self._clients[queue] = self._service.get_queue_client(
@@ -151,7 +161,8 @@ def storage_queues(settings: Mapping[str, str], changed: Callable[[], object]) -
         connection_verify=settings.get("REQUESTS_CA_BUNDLE") or True,
         # Only the app's settings count here, and not this process's environment.
         use_env_settings=False,
-        retry_total=3,
+        # Whoever polls or delivers a message tries again by itself, and sooner.
+        retry_total=0,
     )
     return StorageQueues(service, changed)
 
@@ -175,7 +186,9 @@ def _refusals(queue: str) -> Generator[None]:
     try:
         yield
     except HttpResponseError as error:
-        if getattr(error, "error_code", None) not in NOT_OURS:
-            raise QueueError(f"The queue '{queue}' answered {error.status_code}: {error.reason}.") from error
+        if getattr(error, "error_code", None) in NOT_OURS:
+            return
+        answer = f"answered {error.status_code}: {error.reason}" if error.status_code else f"was not reached: {error}"
+        raise QueueError(f"The queue '{queue}' {answer}.") from error
     except AzureError as error:
-        raise QueueError(f"The queue '{queue}' could not be reached: {error.message}.") from error
+        raise QueueError(f"The queue '{queue}' was not reached: {error.message}.") from error

@@ -22,6 +22,7 @@ SETTINGS = {
         "AzureWebJobsStorage": "UseDevelopmentStorage=true",
         "NIGHTLY": "0 0 2 * * *",
         "WORK": "work",
+        "SEEN": "seen",
         "FROM_FILE": "the file",
         "FROM_BOTH": "the file",
     },

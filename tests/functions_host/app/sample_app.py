@@ -116,7 +116,7 @@ def send(req: func.HttpRequest, messages: func.Out[List[str]]) -> func.HttpRespo
 
 
 @app.route("send-raw", methods=["POST"])
-@app.queue_output(arg_name="message", queue_name="seen", connection="AzureWebJobsStorage")
+@app.queue_output(arg_name="message", queue_name="%SEEN%", connection="AzureWebJobsStorage")
 def send_raw(req: func.HttpRequest, message: func.Out[bytes]) -> func.HttpResponse:
     message.set(req.get_body())
     if req.params.get("fail"):
@@ -125,7 +125,7 @@ def send_raw(req: func.HttpRequest, message: func.Out[bytes]) -> func.HttpRespon
 
 
 @app.queue_trigger(arg_name="message", queue_name="%WORK%", connection="AzureWebJobsStorage")
-@app.queue_output(arg_name="seen", queue_name="seen", connection="AzureWebJobsStorage")
+@app.queue_output(arg_name="seen", queue_name="%SEEN%", connection="AzureWebJobsStorage")
 def work(message: func.QueueMessage, seen: func.Out[str]) -> None:
     text = message.get_body().decode("utf-8", "replace")
     if text.startswith("fail") and not text.endswith(str(message.dequeue_count)):
