@@ -155,7 +155,11 @@ class SyncError(EntraUsersError):
 
 
 class RunInProgress(SyncError):
-    """Another run is active, or published first."""
+    """Another run is active, or published first; `run` names it where it is known."""
+
+    def __init__(self, message: str, *, run: str | None = None) -> None:
+        super().__init__(message)
+        self.run = run
 
 
 class ShrinkRefused(SyncError):

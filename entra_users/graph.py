@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -26,7 +26,6 @@ from entra_users.retry import REPEATABLE, pause
 from entra_users.tokens import Tokens
 
 _GZIP = 31  # zlib's number for the gzip format
-_DAMAGED = cast("type[Exception]", isal_zlib.error)  # its stub does not say that it is an exception
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -51,14 +50,21 @@ class Answer:
     body: bytes
 
 
-@dataclass(slots=True)
-class Usage:
-    """What a `Graph` has used so far, over all threads."""
+class Usage(msgspec.Struct, kw_only=True):
+    """What was asked of Graph."""
 
     requests: int = 0
     retries: int = 0
     throttled_seconds: float = 0.0
     resource_units: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            requests=self.requests + other.requests,
+            retries=self.retries + other.retries,
+            throttled_seconds=self.throttled_seconds + other.throttled_seconds,
+            resource_units=self.resource_units + other.resource_units,
+        )
 
 
 class _Pace:
@@ -121,7 +127,7 @@ class Graph:
         """The same Graph for one thread: with a usage of its own, and another way to wait where one is given."""
         lane = copy.copy(self)
         lane.usage = Usage()
-        lane._sleep = sleep or self._sleep
+        lane._sleep = sleep or self._sleep  # noqa: SLF001 -- its own class
         return lane
 
     def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Answer:
@@ -245,11 +251,11 @@ class Graph:
             ) as response:
                 body = response.raw.read(decode_content=False)
                 if response.headers.get("Content-Encoding") == "gzip":
-                    body = isal_zlib.decompress(body, _GZIP)  # pyright: ignore[reportUnknownMemberType] -- as above
+                    body = isal_zlib.decompress(body, _GZIP)
                 return Answer(status=response.status_code, headers=response.headers, body=body)
         except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
             raise TimedOut(f"{self.root} did not answer in time. Check the network to it.") from error
-        except (requests.RequestException, urllib3.exceptions.HTTPError, _DAMAGED) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, isal_zlib.error) as error:
             raise Unavailable(
                 f"The connection to {self.root} failed or ended early ({type(error).__name__}). Check the network to"
                 " it."

@@ -56,7 +56,7 @@ class _Identified(msgspec.Struct):
 _identified = msgspec.json.Decoder(_Identified)
 
 
-def user_ids(users: Iterable[msgspec.Raw]) -> list[str]:
+def user_ids(users: Iterable[msgspec.Raw | bytes]) -> list[str]:
     """The ids of raw users, in their order.
 
     Raises:

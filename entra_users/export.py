@@ -1,0 +1,94 @@
+"""Exporting partitions: from Graph into the store, in one thread each, several at once."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from datetime import UTC, datetime
+
+from entra_users.errors import RunFailed
+from entra_users.formats import ndjson
+from entra_users.graph import Graph
+from entra_users.merge import part_name
+from entra_users.partitions import read_partition
+from entra_users.parts import write_file
+from entra_users.snapshot import Part, Plan, Receipt, create_record, read_record
+from entra_users.store import Store
+
+
+def export_partition(
+    graph: Graph,
+    store: Store,
+    plan: Plan,
+    number: int,
+    *,
+    progress: Callable[[int], None],
+    sleep: Callable[[float], object] | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Receipt:
+    """Read one partition into its part, and leave a receipt; one that has a receipt is not read again.
+
+    Args:
+        graph: to read from.
+        store: to write to.
+        plan: of the run.
+        number: of the partition.
+        progress: told the number of users of every page.
+        sleep: waits so many seconds; called with 0 after each page too, so that it can end the export by raising.
+        now: the time, aware UTC.
+
+    Raises:
+        EntraUsersError: as `read_partition` and the store; nothing of the part is there then.
+    """
+    name = f"runs/{plan.run}/done-{number:05d}.json"
+    if (done := read_record(store, name, Receipt)) is not None:
+        return done
+    partition = next(each for each in plan.partitions if each.number == number)
+    lane, began = graph.lane(sleep), now()
+
+    def lines() -> Iterator[bytes]:
+        for users in read_partition(lane, partition, plan.select):
+            yield ndjson(users)
+            progress(len(users))
+            if sleep is not None:
+                sleep(0)
+
+    file = write_file(store, part_name(plan.run, partition), lines())
+    ended = now()
+    receipt = Receipt(
+        number=number,
+        part=Part(partition=partition, file=file),
+        usage=lane.usage,
+        seconds=(ended - began).total_seconds(),
+        at=ended,
+    )
+    create_record(store, name, receipt)
+    return receipt
+
+
+def in_lanes(work: Callable[[int, Callable[[float], object]], object], numbers: Iterable[int], *, lanes: int) -> None:
+    """Do some work for every number, in threads; the first error ends the others at their next page or wait.
+
+    Args:
+        work: takes a number, and what to wait with.
+        numbers: to work on.
+        lanes: how many threads.
+
+    Raises:
+        Exception: the first that `work` raised.
+    """
+    stop = threading.Event()
+
+    def stoppable_sleep(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise RunFailed("Stopped, since another partition failed.")
+
+    with ThreadPoolExecutor(lanes) as pool:
+        futures = [pool.submit(work, number, stoppable_sleep) for number in numbers]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            failed = [future for future in futures if future.done() and future.exception() is not None]
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+    for future in failed:
+        future.result()

@@ -1,0 +1,165 @@
+"""Runs as the store knows them: asked for, active, ended; and what is kept of them, for how long."""
+
+import logging
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from entra_users.errors import EntraUsersError, NotFound, ResyncRequired, RunInProgress
+from entra_users.snapshot import (
+    End,
+    File,
+    Manifest,
+    Plan,
+    Receipt,
+    Record,
+    Start,
+    create_record,
+    read_manifest,
+    read_record,
+)
+from entra_users.store import Store
+
+logger = logging.getLogger(__name__)
+
+QUIET = timedelta(minutes=15)
+"""A run that has stored nothing for so long is taken for dead, and another may go on with it."""
+
+
+def request_run(store: Store, start: Start) -> None:
+    """Write down that a run was asked for.
+
+    Raises:
+        RunInProgress: another is active; its `run` names it.
+        StoreError: as the store's methods.
+    """
+    if (active := active_run(store, start.at)) is not None:
+        raise RunInProgress(f"Run {active} is active: see GET /api/sync/{active}.", run=active)
+    create_record(store, f"runs/{start.run}/start.json", start)
+
+
+def active_run(store: Store, now: datetime) -> str | None:
+    """The latest run that was begun, has not ended, and stored something within the last 15 minutes."""
+    for run, names in reversed(names_by_run(store, "runs/").items()):
+        if f"runs/{run}/end.json" not in names:
+            latest = max([began(run), *(receipt.at for receipt in receipts_of(store, run).values())])
+            return run if now - latest < QUIET else None
+    return None
+
+
+def dead_run(store: Store, manifest: Manifest | None, select: Iterable[str], now: datetime) -> str | None:
+    """A planned full run that did not end and can go on: planned for this snapshot and select, within a day."""
+    for run, names in reversed(names_by_run(store, "runs/").items()):
+        if f"runs/{run}/plan.json" in names and f"runs/{run}/end.json" not in names:
+            plan = read_record(store, f"runs/{run}/plan.json", Plan)
+            if plan is not None and plan.base == (manifest and manifest.run) and plan.select == list(select):
+                return run if now - plan.at < timedelta(days=1) else None
+    return None
+
+
+def fail_run(store: Store, run: str, error: EntraUsersError, now: datetime) -> None:
+    """Write down why a run failed for good, unless it has ended before."""
+    create_record(store, f"runs/{run}/end.json", End(run=run, at=now, error=type(error).__name__, message=str(error)))
+
+
+def forget_run(store: Store, run: str) -> None:
+    """Remove what only the run itself needed."""
+    for name in store.names(f"runs/{run}/"):
+        store.delete(name)
+
+
+def receipts_of(store: Store, run: str) -> dict[int, Receipt]:
+    """The receipts of a run's exported partitions, by number."""
+    names = store.names(f"runs/{run}/done-")
+    receipts = [receipt for name in names if (receipt := read_record(store, name, Receipt)) is not None]
+    return {receipt.number: receipt for receipt in receipts}
+
+
+def find_record(manifest: Manifest, run: str) -> Record | None:
+    """What a run that ended well has done."""
+    return next((record for record in manifest.history if record.run == run), None)
+
+
+def began(run: str) -> datetime:
+    """When a run began, from its id.
+
+    Raises:
+        NotFound: it is not a run's id.
+    """
+    try:
+        return datetime.strptime(run.partition("-")[0][:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise NotFound(f"{run!r} is not the id of a run, such as 20261123T020000000Z-1a2b3c4d.") from error
+
+
+def run_status(store: Store, run: str) -> dict[str, Any]:
+    """How a run stands: `queued`, `running`, `published`, `unchanged` or `failed`; and how far it is.
+
+    Raises:
+        NotFound: no such run is known, or any more.
+        StoreError: as the store's methods.
+    """
+    began(run)
+    manifest, _ = read_manifest(store)
+    if manifest is not None and (record := find_record(manifest, run)) is not None:
+        state = "unchanged" if record.mode == "unchanged" else "published"
+        return {"run": run, "state": state, **msgspec.to_builtins(record)}
+    start = read_record(store, f"runs/{run}/start.json", Start)
+    plan = read_record(store, f"runs/{run}/plan.json", Plan)
+    end = read_record(store, f"runs/{run}/end.json", End)
+    if start is None and plan is None and end is None:
+        raise NotFound(f"Run {run} is not known, or not any more.")
+    status: dict[str, Any] = {"run": run, "state": "running" if plan else "queued", "started_at": began(run)}
+    if plan is not None:
+        receipts = receipts_of(store, run).values()
+        status |= {
+            "mode": "full",
+            "reason": plan.reason,
+            "partitions": {"done": len(receipts), "total": len(plan.partitions)},
+            "users": sum(receipt.part.file.lines for receipt in receipts),
+            "expected": plan.users,
+            "usage": sum((receipt.usage for receipt in receipts), plan.usage),
+        }
+    if end is not None:
+        status |= {"state": "failed", "ended_at": end.at, "error": {"code": end.error, "message": end.message}}
+    return msgspec.to_builtins(status)
+
+
+def latest_run(store: Store) -> str:
+    """The run that began last.
+
+    Raises:
+        NotFound: there was none yet.
+    """
+    manifest, _ = read_manifest(store)
+    runs = [*names_by_run(store, "runs/"), *([record.run for record in manifest.history] if manifest else [])]
+    if not runs:
+        raise NotFound("There was no run yet: start one with POST /api/sync, or python -m entra_users sync.")
+    return max(runs)
+
+
+def changes_files(manifest: Manifest, since: str) -> list[File]:
+    """The files that hold all changes after a run, in the order in which they are to be applied.
+
+    Raises:
+        NotFound: `since` is not a run's id.
+        ResyncRequired: changes since then are not kept any more.
+    """
+    began(since)
+    if since < manifest.changes_since:
+        raise ResyncRequired(
+            f"Changes are kept since run {manifest.changes_since}: read the snapshot instead, and then its changes.",
+            status=410,
+        )
+    return [record.changes for record in manifest.history if record.changes is not None and record.run > since]
+
+
+def names_by_run(store: Store, prefix: str) -> dict[str, set[str]]:
+    """Names by the run they belong to, in the order of the runs."""
+    found: dict[str, set[str]] = {}
+    for name in store.names(prefix):
+        run = name.removeprefix(prefix).partition("/")[0]
+        found.setdefault(run, set()).add(name)
+    return dict(sorted(found.items()))
