@@ -261,7 +261,7 @@ output GRAPH_ADMIN_CONSENT_URL string = needsApp
   ? '${environment().authentication.loginEndpoint}${graphTenantId}/adminconsent?client_id=${clientId}'
   : ''
 output CALLER_AUTH string = callerAuth
-output CALLER_AUDIENCE string = callerAuth == 'entra' && entraApp == 'create' ? callers!.outputs.audience : ''
+output CALLER_AUDIENCE string = callerAuth == 'entra' && entraApp == 'create' ? callers!.outputs.audience : audienceId
 output CALLER_CLIENT_ID string = audienceId
 output KEY_VAULT_ID string = needsVault ? vault!.outputs.id : ''
 output KEY_VAULT_NAME string = needsVault ? vaultName : ''

@@ -39,29 +39,29 @@ def main(environment: Mapping[str, str]) -> int:
 def wrong_choices(environment: Mapping[str, str], account: Mapping[str, str]) -> list[str]:
     """What does not go together among the choices of this environment."""
     credential = environment.get("GRAPH_CREDENTIAL") or "federated"
-    existing = environment.get("ENTRA_APP") == "existing"
-    faults: list[str] = []
     if credential not in ("secret", "certificate", "federated", "managed-identity"):
-        faults.append(
-            f"GRAPH_CREDENTIAL is {credential!r}: set it to secret, certificate, federated or managed-identity."
-        )
-    if credential == "managed-identity":
-        return faults
-    if existing and not environment.get("GRAPH_CLIENT_ID"):
-        faults.append(
-            "ENTRA_APP=existing needs the app's client id: `azd env set GRAPH_CLIENT_ID ...` (docs/register.md)."
-        )
-    if not existing and account.get("environmentName") != "AzureCloud":
-        faults.append(
-            f"{account.get('environmentName')} has no Microsoft Graph Bicep extension: register the app by hand"
-            " (docs/register.md), then `azd env set ENTRA_APP existing` and `azd env set GRAPH_CLIENT_ID ...`."
-        )
-    if not existing and (environment.get("GRAPH_TENANT_ID") or account["tenantId"]) != account["tenantId"]:
-        faults.append(
-            "GRAPH_TENANT_ID is not the subscription's tenant: an app there cannot be created from here. Register it"
-            " there (docs/register.md), then `azd env set ENTRA_APP existing`."
-        )
-    return faults
+        modes = "secret, certificate, federated or managed-identity"
+        return [f"GRAPH_CREDENTIAL is {credential!r}: set it to {modes}."]
+    # The settings that name the apps registered by hand, for those that this environment needs.
+    apps = {
+        "GRAPH_CLIENT_ID": credential != "managed-identity",
+        "CALLER_CLIENT_ID": environment.get("CALLER_AUTH") == "entra",
+    }
+    needed = [setting for setting, is_needed in apps.items() if is_needed]
+    if environment.get("ENTRA_APP") == "existing":
+        return [
+            f"ENTRA_APP=existing needs an app's client id: `azd env set {setting} ...` (docs/register.md)."
+            for setting in needed
+            if not environment.get(setting)
+        ]
+    existing = "then `azd env set ENTRA_APP existing`" + "".join(f" and `azd env set {name} ...`" for name in needed)
+    if needed and account["environmentName"] != "AzureCloud":
+        cloud = account["environmentName"]
+        return [f"{cloud} has no Microsoft Graph Bicep extension: register by hand (docs/register.md), {existing}."]
+    if needed and (environment.get("GRAPH_TENANT_ID") or account["tenantId"]) != account["tenantId"]:
+        where = "is not the subscription's tenant, and no app can be created there from here: register it there"
+        return [f"GRAPH_TENANT_ID {where} (docs/register.md), {existing}."]
+    return []
 
 
 def wrong_account(environment: Mapping[str, str], account: Mapping[str, str]) -> list[str]:

@@ -110,13 +110,18 @@ def test_a_provider_that_may_not_be_registered_is_named_with_the_command_for_an_
         ),
         (
             {"ENTRA_APP": "existing"},
-            "ENTRA_APP=existing needs the app's client id: `azd env set GRAPH_CLIENT_ID ...` (docs/register.md).",
+            "ENTRA_APP=existing needs an app's client id: `azd env set GRAPH_CLIENT_ID ...` (docs/register.md).",
+        ),
+        (
+            {"ENTRA_APP": "existing", "GRAPH_CREDENTIAL": "managed-identity", "CALLER_AUTH": "entra"},
+            "ENTRA_APP=existing needs an app's client id: `azd env set CALLER_CLIENT_ID ...` (docs/register.md).",
         ),
         (
             {"GRAPH_TENANT_ID": "bbbbcccc-1111-dddd-2222-eeee3333ffff"},
             (
-                "GRAPH_TENANT_ID is not the subscription's tenant: an app there cannot be created from here. Register"
-                " it there (docs/register.md), then `azd env set ENTRA_APP existing`."
+                "GRAPH_TENANT_ID is not the subscription's tenant, and no app can be created there from here: register"
+                " it there (docs/register.md), then `azd env set ENTRA_APP existing` and `azd env set GRAPH_CLIENT_ID"
+                " ...`."
             ),
         ),
     ],
@@ -130,14 +135,26 @@ def test_a_choice_that_cannot_work_ends_it_before_azure_is_changed(
     assert az.commands == ["account show"]
 
 
-@pytest.mark.parametrize("credential", ["secret", "certificate", "federated"])
-def test_a_national_cloud_needs_an_app_that_was_registered_by_hand(
-    az: FakeAz, hook: Hook, capsys: pytest.CaptureFixture[str], credential: str
+@pytest.mark.parametrize(
+    ("environment", "set_"),
+    [
+        ({"GRAPH_CREDENTIAL": "secret"}, " and `azd env set GRAPH_CLIENT_ID ...`"),
+        ({"GRAPH_CREDENTIAL": "certificate"}, " and `azd env set GRAPH_CLIENT_ID ...`"),
+        ({}, " and `azd env set GRAPH_CLIENT_ID ...`"),
+        (
+            {"GRAPH_CREDENTIAL": "managed-identity", "CALLER_AUTH": "entra"},
+            " and `azd env set CALLER_CLIENT_ID ...`",
+        ),
+    ],
+)
+def test_a_national_cloud_needs_apps_that_were_registered_by_hand(
+    az: FakeAz, hook: Hook, capsys: pytest.CaptureFixture[str], environment: dict[str, str], set_: str
 ) -> None:
     az.answer("account show", {"environmentName": "AzureUSGovernment", "id": "s", "tenantId": "t"})
-    assert hook("preprovision").main({"GRAPH_CREDENTIAL": credential}) == 1
-    assert capsys.readouterr().err.startswith(
-        "AzureUSGovernment has no Microsoft Graph Bicep extension: register the app"
+    assert hook("preprovision").main(environment) == 1
+    assert capsys.readouterr().err == (
+        "AzureUSGovernment has no Microsoft Graph Bicep extension: register by hand (docs/register.md), then"
+        f" `azd env set ENTRA_APP existing`{set_}.\n"
     )
 
 

@@ -96,6 +96,10 @@ def test_the_hooks_read_only_what_the_template_puts_out() -> None:
     assert asked - set(re.findall(r"^output (\w+) ", TEMPLATES["main.bicep"], re.MULTILINE)) == set()
 
 
+def test_the_hooks_are_tested_with_the_outputs_that_the_template_has(provisioned: dict[str, str]) -> None:
+    assert set(provisioned) == set(re.findall(r"^output (\w+) ", TEMPLATES["main.bicep"], re.MULTILINE))
+
+
 def test_a_hook_that_points_to_a_chapter_of_the_docs_points_to_one_that_is_there() -> None:
     hooks = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "infra/hooks").glob("*.py"))
     workflow = WORKFLOWS["deploy.yml"]
