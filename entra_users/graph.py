@@ -5,14 +5,15 @@ https://learn.microsoft.com/en-us/graph/throttling
 """
 
 import copy
+import http.client
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import requests
@@ -26,6 +27,8 @@ from entra_users.retry import REPEATABLE, pause
 from entra_users.tokens import Tokens
 
 _GZIP = 31  # zlib's number for the gzip format
+# An attempt is not begun with less: what is left of the budget by then could only end in a timeout.
+_LEAST = 1.0
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -146,7 +149,8 @@ class Graph:
             self._keep_pace(started)
             try:
                 token = self._tokens.get()
-                answer = self._send(url, token, headers or {}, self._budget - (self._clock() - started))
+                left = self._budget - (self._clock() - started)
+                answer = self._send(url, token, headers or {}, max(_LEAST, left))
                 self._count(answer, retry=failed > 0)
             except Unavailable as error:
                 failure: EntraUsersError = error
@@ -213,29 +217,29 @@ class Graph:
             BrokenPaging: `url`, or the page's next or delta link, does not lead to this Graph.
             EntraUsersError: as `get`.
         """
+        if not self.owns(url):
+            raise BrokenPaging(f"This address is not one of {self.root}: a token is not sent there.")
         answer = self.get(url, headers=headers)
         try:
             page = _page.decode(answer.body)
-        except msgspec.DecodeError as error:
+        except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, not a page, or nested without end
             raise MalformedPage(
-                f"Graph answered {answer.status} with {len(answer.body)} bytes that are not a page of users: not JSON,"
-                " cut short, or without `value`. Look for a proxy that answers in Graph's place, then run again.",
+                f"Graph answered {answer.status} with {len(answer.body)} bytes that are not a page of users: {error}. Look"
+                " for a proxy that answers in Graph's place, then run again.",
                 status=answer.status,
                 request_id=answer.headers.get("request-id"),
-            ) from error
+            ) from None  # an error about bytes that are not UTF-8 holds them all
         for link in (page.next_link, page.delta_link):
             if link is not None and not self.owns(link):
                 raise BrokenPaging(
-                    f"Graph's link to what follows leads to {urlsplit(link).hostname!r} and not to {self.root}: a token"
-                    " is not sent there.",
+                    f"Graph's link to what follows does not lead to {self.root}: a token is not sent there.",
                     request_id=answer.headers.get("request-id"),
                 )
         return page
 
     def owns(self, url: str) -> bool:
         """Whether an address is this Graph's own, so that a token may be sent there."""
-        asked, root = urlsplit(url), urlsplit(self.root)
-        return (asked.scheme, asked.netloc) == (root.scheme, root.netloc)
+        return url.startswith(f"{self.root}/")
 
     def _send(self, url: str, token: str, headers: Mapping[str, str], left: float) -> Answer:
         request = requests.Request("GET", url, headers={**headers, "Authorization": f"Bearer {token}"})
@@ -253,20 +257,21 @@ class Graph:
                 if response.headers.get("Content-Encoding") == "gzip":
                     body = isal_zlib.decompress(body, _GZIP)
                 return Answer(status=response.status_code, headers=response.headers, body=body)
-        except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
-            raise TimedOut(f"{self.root} did not answer in time. Check the network to it.") from error
+        # Not chained: the errors on the way quote the address, whose query may hold a continuation.
+        except (requests.Timeout, urllib3.exceptions.TimeoutError):
+            raise TimedOut(f"{self.root} did not answer in time. Check the network to it.") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, isal_zlib.error) as error:
             raise Unavailable(
-                f"The connection to {self.root} failed or ended early ({type(error).__name__}). Check the network to"
-                " it."
-            ) from error
+                f"The connection to {self.root} failed or ended early ({_cause(error)}). Check the network to it."
+            ) from None
 
     def _count(self, answer: Answer, *, retry: bool) -> None:
         with self._pace.lock:
             self.usage.requests += 1
             self.usage.retries += retry
             # Without the header a request costs one: https://learn.microsoft.com/en-us/graph/throttling-limits
-            self.usage.resource_units += int(answer.headers.get("x-ms-resource-unit", 1))
+            units = answer.headers.get("x-ms-resource-unit", "")
+            self.usage.resource_units += int(units) if re.fullmatch("[0-9]{1,6}", units) else 1
 
     def _keep_pace(self, started: float) -> None:
         """Wait while Graph has asked anyone who shares this object to wait."""
@@ -286,3 +291,11 @@ class Graph:
                 now = self._clock()
                 self.usage.throttled_seconds += max(0.0, now + wait - max(self._pace.resume, now))
                 self._pace.resume = max(self._pace.resume, now + wait)
+
+
+def _cause(error: BaseException) -> str:
+    """What failed at the bottom, such as a certificate that is not trusted or a connection that was refused."""
+    network = (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException)
+    while isinstance(error.__context__, network):
+        error = error.__context__
+    return f"{type(error).__name__}: {error}"

@@ -73,7 +73,7 @@ def identity_token(credential: "TokenCredential", scope: str, **options: Any) ->
         raise IdentityError(
             f"The managed identity gave no token for {scope}: {first_line(error)} Assign the identity to the app and"
             " name a user-assigned one in AZURE_CLIENT_ID; on your own machine az login serves for vault and storage."
-        ) from error
+        ) from None  # where an answer was cut short, the SDK's error quotes what came of the token
     return AccessToken(value=token.token, expires_on=token.expires_on)
 
 

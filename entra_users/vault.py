@@ -63,12 +63,12 @@ def read_secret(vault_url: str, name: str, credential: "Callable[[], TokenCreden
             f"Key Vault {vault_url} did not give {name!r}: {first_line(error)} {remedy}",
             status=error.status_code,
             code=_code(error),
-        ) from error
+        ) from None  # where an answer was cut short, the SDK's error quotes what came of the secret
     except AzureError as error:
         raise VaultError(
             f"Key Vault {vault_url} could not be asked for {name!r}: {first_line(error)} Check KEY_VAULT_URL, the"
             " network to it, and the managed identity."
-        ) from error
+        ) from None
     return VaultSecret(
         value=secret.value or "",
         content_type=secret.properties.content_type or "",
