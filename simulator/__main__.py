@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simulator.clouds import CLOUDS
+from simulator.entra import CREDENTIALS
 from simulator.simulation import Simulator
-
-CREDENTIALS = ("secret", "certificate", "federated", "managed-identity")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,6 +18,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from simulator.clouds import CLOUDS
+from simulator.entra import CREDENTIALS
 from simulator.faults import NAMED
 from simulator.identity import identity_token
 
@@ -59,8 +61,11 @@ def local_app(azure: "Simulator", *, header: str) -> Starlette:
         return JSONResponse(azure.environment)
 
     async def settings(request: Request) -> Response:
-        query = request.query_params
-        return JSONResponse(azure.app_settings(query.get("credential", "secret"), cloud=query.get("cloud", "global")))
+        credential = request.query_params.get("credential", "secret")
+        cloud = request.query_params.get("cloud", "global")
+        if credential not in CREDENTIALS or cloud not in CLOUDS:
+            return JSONResponse({"error": f"Not known: {credential} in {cloud}."}, status_code=400)
+        return JSONResponse(azure.app_settings(credential, cloud=cloud))
 
     async def requests(request: Request) -> Response:
         del request

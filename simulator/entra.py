@@ -13,6 +13,7 @@ from simulator.certificates import ClientCertificate, client_certificate
 from simulator.clouds import CLOUDS, Cloud
 
 CLIENT_ID = "91709ab4-4081-4c75-802d-b6e4d0dba8e6"
+CREDENTIALS = ("secret", "certificate", "federated", "managed-identity")
 USER_READ_ALL = "User.Read.All"
 
 

@@ -5,6 +5,7 @@ that no byte is copied between sockets, and a reset is a reset to the client. Ot
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable
 from typing import cast
@@ -92,12 +93,14 @@ class Front(Connection):
 
     async def _secure(self, context: ssl.SSLContext) -> None:
         self.transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        try:
+        secured = None
+        with contextlib.suppress(OSError):
             secured = await asyncio.get_running_loop().start_tls(self.transport, self, context, server_side=True)
-        except (OSError, ssl.SSLError):
-            self.transport.abort()  # the client does not trust the certificate, or left
-            return
-        if secured is not None:
+        if secured is None or self.transport.is_closing():
+            # The client does not trust the certificate, or left, or the server stops; no callback comes here any more.
+            self.server_state.connections.discard(self)  # pyright: ignore[reportArgumentType]
+            self.transport.abort()
+        else:
             self._serve(secured)
 
     async def _tunnel(self, host: str, port: int) -> None:
