@@ -114,3 +114,12 @@ def test_the_python_found_is_the_one_that_the_platform_runs(hook: Hook) -> None:
     python = hook("prepackage").find_python(ROOT)
     asked = subprocess.run([python, "--version"], capture_output=True, text=True, check=True)
     assert asked.stdout.startswith("Python 3.13.")
+
+
+def test_func_publish_sends_what_runs_and_nothing_else() -> None:
+    def files(*options: str) -> set[str]:
+        listed = subprocess.run(["git", "ls-files", *options], cwd=ROOT, capture_output=True, text=True, check=True)
+        return set(listed.stdout.splitlines())
+
+    sent = files("--cached") - files("--cached", "--ignored", "--exclude-from=.funcignore")
+    assert {name.split("/")[0] for name in sent} == {"entra_users", "function_app.py", "host.json", "requirements.txt"}
