@@ -1,6 +1,5 @@
 """HTTP in our terms: a query to a request for users, a page of them to a body, an error to Graph's error object."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -25,7 +24,7 @@ from entra_users.errors import (
 )
 from entra_users.formats import MEDIA_TYPES, csv_lines, csv_rows, ndjson
 from entra_users.graph import Graph, Page
-from entra_users.users import user_url
+from entra_users.users import is_id, user_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +76,7 @@ def list_users(
     if page.next_link is not None:
         following = f"{address}?$skiptoken={query.to_continuation(page.next_link)}"
         following += "" if form == "json" else f"&format={form}"
-    return _page_response(page, form, options["$select"].split(","), following)
+    return _page_response(page, form, query.selected(options), following)
 
 
 def get_user(graph: Graph, key: str, parameters: Mapping[str, str], *, disclosed: Sequence[str]) -> Response:
@@ -91,11 +90,9 @@ def get_user(graph: Graph, key: str, parameters: Mapping[str, str], *, disclosed
     if hidden := [name for name in given if name not in ("$select", "select")]:
         raise BadQuery(f"{hidden[0]} is not an option here; there is $select.", status=400)
     options = query.read_options(given, disclosed)
-    if "userPrincipalName" not in disclosed and not re.fullmatch(
-        r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", key
-    ):
+    if "userPrincipalName" not in disclosed and not is_id(key):
         raise BadQuery("Name the user by id: this app does not disclose userPrincipalName.", status=400)
-    answer = graph.get(user_url(graph.root, key, options["$select"].split(",")))
+    answer = graph.get(user_url(graph.root, key, query.selected(options)))
     return Response(headers={"Content-Type": MEDIA_TYPES["json"]}, body=answer.body)
 
 

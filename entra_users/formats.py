@@ -7,11 +7,16 @@ from typing import Any
 
 import msgspec
 
+from entra_users.errors import MalformedPage
+
 MEDIA_TYPES = {"json": "application/json", "ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
 """The formats, and what each is called over HTTP."""
 
 # What a spreadsheet takes for a formula: https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+_user = msgspec.json.Decoder(dict[str, Any])
 
 
 def document(pages: Iterable[Sequence[msgspec.Raw]], form: str, columns: Sequence[str]) -> Iterator[bytes]:
@@ -50,9 +55,14 @@ def csv_rows(users: Iterable[msgspec.Raw], columns: Sequence[str]) -> bytes:
     """One line a user (RFC 4180, UTF-8); null is an empty cell, what has members of its own is JSON.
 
     A cell that a spreadsheet would take for a formula begins with an apostrophe.
+
+    Raises:
+        MalformedPage: one is not a user.
     """
-    decoded: Iterator[dict[str, Any]] = map(msgspec.json.decode, users)
-    return csv_lines([_cell(user.get(name)) for name in columns] for user in decoded)
+    try:
+        return csv_lines([_cell(user.get(name)) for name in columns] for user in map(_user.decode, users))
+    except (ValueError, RecursionError):
+        raise MalformedPage("Graph sent a user that is not a JSON object.") from None
 
 
 def csv_lines(rows: Iterable[Iterable[str]]) -> bytes:

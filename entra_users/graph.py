@@ -224,8 +224,8 @@ class Graph:
             page = _page.decode(answer.body)
         except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, not a page, or nested without end
             raise MalformedPage(
-                f"Graph answered {answer.status} with {len(answer.body)} bytes that are not a page of users: {error}. Look"
-                " for a proxy that answers in Graph's place, then run again.",
+                f"Graph answered {answer.status} with {len(answer.body)} bytes that are not a page of users: {error}."
+                " Look for a proxy that answers in Graph's place, then run again.",
                 status=answer.status,
                 request_id=answer.headers.get("request-id"),
             ) from None  # an error about bytes that are not UTF-8 holds them all

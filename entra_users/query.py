@@ -34,7 +34,8 @@ _TOKENS = re.compile(
     re.VERBOSE,
 )
 _WORDS = frozenset("eq ne gt ge lt le and or not in true false null startswith endswith".split())
-_CLAUSE = re.compile(r'"(\w+):[^"]*"')
+# Without backslashes, which make a quote part of the value: it must end where Graph sees it end.
+_CLAUSE = re.compile(r'"(\w+):[^"\\]*"')
 
 
 def read_options(parameters: Mapping[str, str], disclosed: Collection[str]) -> dict[str, str]:
@@ -91,6 +92,11 @@ def is_advanced(options: Mapping[str, str]) -> bool:
     return "$search" in options or options.get("$count") == "true"
 
 
+def selected(options: Mapping[str, str]) -> list[str]:
+    """The properties that `$select` names, in its order."""
+    return list(_select_names(options["$select"]))
+
+
 def list_url(root: str, options: Mapping[str, str]) -> str:
     """The address of a list of users with these options."""
     return f"{root}{_USERS}?{urlencode(options, safe='$,:', quote_via=quote)}"
@@ -105,7 +111,8 @@ def to_continuation(next_link: str) -> str:
 def from_continuation(text: str, root: str, disclosed: Collection[str]) -> tuple[str, dict[str, str]]:
     """The next link that a continuation stands for, and its options, checked before any token is sent to it.
 
-    Callers can make continuations up, so each is held against the same rules as a first request.
+    Callers can make continuations up, so each is held against the same rules as a first request, and the link is put
+    together from what was checked.
 
     Raises:
         BadQuery: it is not one that this app gave, or asks for what the app does not disclose.
@@ -123,7 +130,7 @@ def from_continuation(text: str, root: str, disclosed: Collection[str]) -> tuple
     if link.scheme or link.netloc or link.fragment or link.path != _USERS or not whole:
         raise refusal
     check_options(given, disclosed)
-    return f"{root}{_USERS}?{link.query}", given
+    return list_url(root, options), given
 
 
 def _filter_names(text: str) -> Iterator[str]:
@@ -131,7 +138,7 @@ def _filter_names(text: str) -> Iterator[str]:
     position = 0
     while position < len(text):
         token = _TOKENS.match(text, position)
-        if token is None or not token.group().strip():
+        if token is None:
             raise BadQuery(f"$filter cannot be understood from character {position + 1} on.", status=400)
         position = token.end()
         if token["variable"]:

@@ -3,12 +3,13 @@
 https://learn.microsoft.com/en-us/graph/api/user-list
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import quote, urlencode
 
 import msgspec
 
-from entra_users.errors import MalformedPage, PageTokenExpired
+from entra_users.errors import MalformedPage, NotFound, PageTokenExpired
 from entra_users.graph import Graph
 
 PAGE_SIZE = 999
@@ -16,6 +17,11 @@ PAGE_SIZE = 999
 
 MAX_RESTARTS = 5
 """How often a read whose page token expired starts again before it fails."""
+
+
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+# No userPrincipalName has a character that would lead elsewhere in Graph's path, such as to /users/delta().
+_PRINCIPAL_NAME = re.compile(r"[^\s/\\()%@]+@[^\s/\\()%@]+")
 
 
 def users_url(root: str, select: Sequence[str], *, where: str | None = None, advanced: bool = False) -> str:
@@ -40,13 +46,27 @@ def user_url(root: str, key: str, select: Sequence[str]) -> str:
     """The address of one user, by id or userPrincipalName.
 
     A name that begins with `$` is quoted as an OData key: https://learn.microsoft.com/en-us/graph/api/user-get
+
+    Raises:
+        NotFound: the key is neither.
     """
+    if not is_id(key) and not _PRINCIPAL_NAME.fullmatch(key):
+        raise NotFound(
+            "Users have an id (a GUID) and a userPrincipalName such as adele@contoso.com; this is neither.",
+            status=404,
+            code="Request_ResourceNotFound",
+        )
     address = (
         f"users('{quote(key.replace("'", "''"), safe="'@")}')"
         if key.startswith("$")
         else f"users/{quote(key, safe='@')}"
     )
     return f"{root}/v1.0/{address}?$select={','.join(select)}"
+
+
+def is_id(key: str) -> bool:
+    """Whether a user is named by id and not by userPrincipalName."""
+    return _ID.fullmatch(key) is not None
 
 
 class _Identified(msgspec.Struct):
@@ -64,8 +84,8 @@ def user_ids(users: Iterable[msgspec.Raw | bytes]) -> list[str]:
     """
     try:
         return [_identified.decode(user).id for user in users]
-    except msgspec.DecodeError as error:
-        raise MalformedPage("Graph sent a user without an id, so that users cannot be told apart.") from error
+    except ValueError:
+        raise MalformedPage("Graph sent a user without an id, so that users cannot be told apart.") from None
 
 
 def read_users(graph: Graph, url: str, *, advanced: bool = False) -> Iterator[list[msgspec.Raw]]:
