@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, override
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceNotFoundError
+from azure.core.pipeline import PipelineResponse
 from azure.storage.blob import (
     BlobBlock,
     BlobClient,
     BlobSasPermissions,
     BlobServiceClient,
     ExponentialRetry,
-    StorageStreamDownloader,
     UserDelegationKey,
     generate_blob_sas,
 )
@@ -82,19 +82,14 @@ class BlobStore:
 
     def read(self, name: str) -> Stored:
         """The whole of a small object."""
-        blob = self._blob(name)
-        with named("read", blob):
-            download = blob.download_blob(max_concurrency=1)
-            return Stored(data=download.readall(), etag=download.properties.etag)
+        download = _Download(self._blob(name))
+        return Stored(data=download.readall(), etag=download.etag)
 
     @contextmanager
     def open(self, name: str) -> Generator[BinaryIO]:
         """An object as a stream, asked for in ranges of the one ETag."""
-        blob = self._blob(name)
-        with named("read", blob):
-            download = blob.download_blob(max_concurrency=1)
-        with io.BufferedReader(_Download(blob, download), _BUFFER) as reader:
-            yield reader
+        with io.BufferedReader(_Download(self._blob(name)), _BUFFER) as stream:
+            yield stream
 
     @contextmanager
     def create(self, name: str, *, replace: bool = False) -> Generator[BinaryIO]:
@@ -125,8 +120,7 @@ class BlobStore:
             blobs = list(container.list_blobs(name_starts_with=start, include=["metadata"]))
         # An account with a hierarchical namespace lists its folders too.
         objects = [blob.name for blob in blobs if "hdi_isfolder" not in (blob.metadata or {})]
-        names = (name.removeprefix(self._prefix) for name in objects)
-        return sorted(name for name in names if is_name(name))
+        return sorted(filter(is_name, (name.removeprefix(self._prefix) for name in objects)))
 
     def delete(self, name: str) -> None:
         """Remove an object."""
@@ -139,8 +133,7 @@ class BlobStore:
 
         https://learn.microsoft.com/en-us/azure/storage/blobs/storage-blob-user-delegation-sas-create-python
         """
-        blob = self._blob(name)
-        now = self._clock()
+        blob, now = self._blob(name), self._clock()
         until = now + timedelta(seconds=lifetime)
         signature = generate_blob_sas(
             account_name=str(self._service.account_name),
@@ -171,22 +164,22 @@ class BlobStore:
         return self._service.get_blob_client(self._container, self._prefix + check_name(name))
 
     def _delegation_key(self, now: datetime, until: datetime) -> UserDelegationKey:
-        """A key that is valid `until` then at least."""
         with self._key_lock:
             if self._key is None or self._key[1] < until:
                 expiry = until + _KEY_LIFETIME
                 with named("get a key for links to", self._service):
-                    key = self._service.get_user_delegation_key(now - _CLOCK_SKEW, expiry)
-                self._key = key, expiry
+                    self._key = self._service.get_user_delegation_key(now - _CLOCK_SKEW, expiry), expiry
             return self._key[0]
 
 
 class _Download(io.RawIOBase):
     """A blob as a raw stream."""
 
-    def __init__(self, blob: BlobClient, download: StorageStreamDownloader[bytes]) -> None:
+    def __init__(self, blob: BlobClient) -> None:
         self._blob = blob
-        self._download = download
+        with named("read", blob):
+            self._download = blob.download_blob(max_concurrency=1, raw_response_hook=_take_refusal)
+        self.etag: str = self._download.properties.etag
 
     @override
     def readable(self) -> bool:
@@ -202,12 +195,14 @@ class _Download(io.RawIOBase):
 
 
 class _Blocks(io.RawIOBase):
-    """A raw stream whose writes become staged blocks; their ids are this writer's own, so that two cannot mix."""
+    """A raw stream whose writes become staged blocks; once `abandoned`, it drops what is still to be written.
+
+    The blocks' ids are this writer's own: the service keeps those of all writers of a name together.
+    """
 
     def __init__(self, blob: BlobClient) -> None:
         self.staged: list[BlobBlock] = []
         self.abandoned = False
-        """Whether what is still to be written may be dropped."""
         self._blob = blob
         self._writer = secrets.token_hex(8)
 
@@ -224,6 +219,12 @@ class _Blocks(io.RawIOBase):
                 self._blob.stage_block(name, block)
             self.staged.append(BlobBlock(name))
         return len(block)
+
+
+def _take_refusal(answer: PipelineResponse[Any, Any]) -> None:
+    """Read a refused attempt's body: a download's is left on the wire by the SDK, and its connection with it."""
+    if answer.http_response.status_code >= 400:
+        answer.http_response.read()
 
 
 def _condition(etag: str | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A store that is a folder: one file for each object, moved into place when it is complete and on the disk.
 
-What is still being written lies in the folder `.partial`, whose name no object can have. A lock there, which the
-system releases when its holder dies, lets one process at a time change what readers see; readers need no lock.
+What is still being written lies in `.partial`, a name that no object can have. The lock `.lock`, which the system takes
+from whoever dies, lets one process at a time change what readers see; readers need none.
 """
 
 import errno
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 _BUFFER = 256 * 1024
-
 _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
 _FAULTS: dict[int, tuple[type[StoreError], str]] = {
     **dict.fromkeys(
@@ -72,8 +71,8 @@ class FolderStore:
 
     def read(self, name: str) -> Stored:
         """The whole of a small object; its ETag is a hash of its bytes."""
-        with self.open(name) as file:
-            data = file.read()
+        with self.open(name) as stream:
+            data = stream.read()
         return Stored(data=data, etag=_etag(data))
 
     @contextmanager
@@ -172,18 +171,17 @@ class FolderStore:
         """Change what readers see as the only one, with failures told as those of writing `path`."""
         with _named("write", path):
             self._make(self._partial)
-            with (self._partial / "lock").open("ab") as lock:
+            with (self._root / ".lock").open("ab") as lock:
                 _lock(lock.fileno(), wait=True)
                 yield
 
     def _sweep(self) -> None:
         """Remove what writers left behind that died: nobody holds a lock on it any more."""
         for leftover in self._partial.iterdir():
-            if leftover.name != "lock":
-                with suppress(OSError):  # a living writer's
-                    with leftover.open("rb+") as file:
-                        _lock(file.fileno(), wait=False)
-                    leftover.unlink()
+            with suppress(OSError):  # a living writer's
+                with leftover.open("rb+") as file:
+                    _lock(file.fileno(), wait=False)
+                leftover.unlink()
 
     def _make(self, folder: Path) -> None:
         """Make a folder and its parents, so that they outlive a power failure."""
@@ -195,12 +193,11 @@ class FolderStore:
 
 
 class _File(io.FileIO):
-    """A file whose failures are named errors."""
+    """A file whose failures are named errors; once `abandoned`, it drops what is still to be written."""
 
     def __init__(self, path: Path, mode: str, shown: Path) -> None:
         super().__init__(path, mode)
         self.abandoned = False
-        """Whether what is still to be written may be dropped."""
         self._shown = shown
 
     @override
@@ -228,11 +225,12 @@ def _named(action: str, path: Path) -> Generator[None]:
         yield
     except OSError as error:
         number = error.errno or 0
-        name = errno.errorcode.get(number)
         if action == "read" and number in _MISSING:
-            raise ObjectNotFound(f"There is no {path}.", code=name) from error
+            raise ObjectNotFound(f"There is no {path}.", code=errno.errorcode.get(number)) from error
         kind, remedy = _FAULTS.get(number, (StoreUnavailable, "Try again; if it stays, check that disk or share."))
-        raise kind(f"Could not {action} {path}: {error.strerror}. {remedy}", code=name) from error
+        raise kind(
+            f"Could not {action} {path}: {error.strerror}. {remedy}", code=errno.errorcode.get(number)
+        ) from error
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -1,9 +1,10 @@
 """The two stores, and what surrounds them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from azure.core.credentials import TokenCredential
 
 from entra_users.blob_store import BlobStore
 from entra_users.folder_store import FolderStore
@@ -12,6 +13,11 @@ from entra_users.store import Store
 from simulator import Simulator
 from simulator.azurite import Azurite
 from tests.store.faulty import FaultyProxy
+
+
+def identity_of(azure: Simulator) -> Callable[[], TokenCredential]:
+    """What the app reaches storage with: its managed identity."""
+    return lambda: azure_credential(azure.entra.identity.client_id)
 
 
 @pytest.fixture
@@ -24,7 +30,7 @@ def folder(tmp_path: Path) -> FolderStore:
 def blob_store(azure: Simulator, container: str) -> BlobStore:
     """A store in an empty container, with the managed identity."""
     account, _, name = container.rpartition("/")
-    return BlobStore(account, name, "tenant/", lambda: azure_credential(azure.entra.identity.client_id))
+    return BlobStore(account, name, "tenant/", identity_of(azure))
 
 
 @pytest.fixture(params=["folder", "blob"])
@@ -51,7 +57,15 @@ def proxy(_proxy: FaultyProxy, azure: Simulator) -> Iterator[FaultyProxy]:
 
 @pytest.fixture
 def faulty(azure: Simulator, container: str, proxy: FaultyProxy) -> BlobStore:
-    """A store behind the proxy which loses no time with waits."""
+    """A store behind the proxy that repeats without a pause."""
+    del proxy
     account, _, name = container.rpartition("/")
-    credential = lambda: azure_credential(azure.entra.identity.client_id)  # noqa: E731
-    return BlobStore(account, name, "", credential, backoff=0, timeout=0.5)
+    return BlobStore(account, name, "", identity_of(azure), backoff=0)
+
+
+@pytest.fixture
+def impatient(azure: Simulator, container: str, proxy: FaultyProxy) -> BlobStore:
+    """A store behind the proxy that gives an attempt up after half a second."""
+    del proxy
+    account, _, name = container.rpartition("/")
+    return BlobStore(account, name, "", identity_of(azure), backoff=0, timeout=0.5)

@@ -117,6 +117,13 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
 
     @override
+    def finish(self) -> None:
+        try:
+            super().finish()
+        finally:
+            self.request.close()
+
+    @override
     def log_message(self, format: str, *args: object) -> None:
         """Write nothing to stderr."""
 
