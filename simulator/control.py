@@ -1,4 +1,4 @@
-"""What other processes on this machine reach over plain http: the managed identity, and the simulator's own controls.
+"""The controls of the simulator, for other processes on this machine, over plain http.
 
 POST /control/reset      {"users": 2000}
 POST /control/faults     [{"name": "throttled", "retry_after": "2", "times": 3}, ...]; [] forgets all
@@ -9,19 +9,18 @@ GET  /control/environment, GET /control/settings?credential=secret&cloud=global
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from simulator.clouds import CLOUDS
-from simulator.entra import CREDENTIALS
+from simulator.directory import Directory
 from simulator.faults import NAMED
-from simulator.identity import identity_token
 
 if TYPE_CHECKING:
     from simulator.simulation import Simulator
@@ -49,91 +48,96 @@ class Graph(msgspec.Struct, forbid_unknown_fields=True):
     units: int | None = None
 
 
-def local_app(azure: "Simulator", *, header: str) -> Starlette:
-    """The routes of plain http; `header` is the value of X-IDENTITY-HEADER."""
-
-    async def identity(request: Request) -> Response:
-        with azure.state.lock:
-            return identity_token(request, azure.state, header=header)
-
-    async def environment(request: Request) -> Response:
-        del request
-        return JSONResponse(azure.environment)
-
-    async def settings(request: Request) -> Response:
-        credential = request.query_params.get("credential", "secret")
-        cloud = request.query_params.get("cloud", "global")
-        if credential not in CREDENTIALS or cloud not in CLOUDS:
-            return JSONResponse({"error": f"Not known: {credential} in {cloud}."}, status_code=400)
-        return JSONResponse(azure.app_settings(credential, cloud=cloud))
-
-    async def requests(request: Request) -> Response:
-        del request
-        counts: dict[str, Counter[str]] = {}
-        for each in list(azure.requests):
-            counts.setdefault(each.host, Counter())[str(each.status)] += 1
-        return JSONResponse(counts)
-
-    def reset(body: Reset) -> object:
-        azure.reset(users=body.users)
-        return {"users": len(azure.directory)}
-
-    def faults(body: list[dict[str, Any]]) -> object:
-        planned = [NAMED[each.pop("name")](**each) for each in body]
-        if planned:
-            azure.faults.plan(*planned)
-        else:
-            azure.faults.clear()
-        return {"planned": len(planned)}
-
-    def graph(body: Graph) -> object:
-        azure.state.latency = body.latency
-        azure.state.throttle.enabled, azure.state.throttle.units = body.throttle, body.units
-        return {}
-
-    return Starlette(
-        routes=[
-            Route("/msi/token", identity),
-            Route("/control/environment", environment),
-            Route("/control/settings", settings),
-            Route("/control/requests", requests),
-            Route("/control/reset", _taking(Reset, reset), methods=["POST"]),
-            Route("/control/faults", _taking(list[dict[str, Any]], faults), methods=["POST"]),
-            Route("/control/users", _taking(Users, lambda body: _change(azure, body)), methods=["POST"]),
-            Route("/control/graph", _taking(Graph, graph), methods=["POST"]),
-        ]
-    )
+def control_routes(azure: "Simulator") -> list[Route]:
+    """The routes below /control/."""
+    asked = {"environment": _environment, "settings": _settings, "requests": _requests}
+    ordered = [
+        _ordered("reset", Reset, partial(_reset, azure)),
+        _ordered("faults", list[dict[str, Any]], partial(_plan, azure)),
+        _ordered("users", Users, partial(_change, azure)),
+        _ordered("graph", Graph, partial(_slow, azure)),
+    ]
+    return [_asked(name, partial(answer, azure)) for name, answer in asked.items()] + ordered
 
 
-def _taking[T](kind: type[T], act: Callable[[T], object]) -> Callable[[Request], Any]:
-    """An endpoint whose JSON body has this form; 400 with the reason where it has not."""
-
+def _asked(name: str, answer: Callable[[Mapping[str, str]], object]) -> Route:
     async def endpoint(request: Request) -> Response:
-        try:
-            body = msgspec.json.decode(await request.body() or b"{}", type=kind)
-            return JSONResponse(act(body))
-        except (msgspec.MsgspecError, KeyError, TypeError) as error:
-            return JSONResponse({"error": f"{type(error).__name__}: {error}"}, status_code=400)
+        return _answer(lambda: answer(request.query_params))
 
-    return endpoint
+    return Route(f"/control/{name}", endpoint)
+
+
+def _ordered[T](name: str, kind: type[T], act: Callable[[T], object]) -> Route:
+    async def endpoint(request: Request) -> Response:
+        body = await request.body() or b"{}"
+        return _answer(lambda: act(msgspec.json.decode(body, type=kind)))
+
+    return Route(f"/control/{name}", endpoint, methods=["POST"])
+
+
+def _answer(act: Callable[[], object]) -> Response:
+    """What `act` gives, or 400 with the reason where the order was wrong."""
+    try:
+        return JSONResponse(act())
+    except (msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
+        return JSONResponse({"error": f"{type(error).__name__}: {error}"}, status_code=400)
+
+
+def _environment(azure: "Simulator", query: Mapping[str, str]) -> object:
+    del query
+    return azure.environment
+
+
+def _settings(azure: "Simulator", query: Mapping[str, str]) -> object:
+    return azure.app_settings(query.get("credential", "secret"), cloud=query.get("cloud", "global"))
+
+
+def _requests(azure: "Simulator", query: Mapping[str, str]) -> object:
+    del query
+    counts: dict[str, Counter[str]] = {}
+    for each in list(azure.requests):
+        counts.setdefault(each.host, Counter())[str(each.status)] += 1
+    return counts
+
+
+def _reset(azure: "Simulator", body: Reset) -> object:
+    azure.reset(users=body.users)
+    return {"users": len(azure.directory)}
+
+
+def _plan(azure: "Simulator", body: list[dict[str, Any]]) -> object:
+    planned = [NAMED[each.pop("name")](**each) for each in body]
+    if planned:
+        azure.faults.plan(*planned)
+    else:
+        azure.faults.clear()
+    return {"planned": len(planned)}
+
+
+def _slow(azure: "Simulator", body: Graph) -> object:
+    azure.state.latency = body.latency
+    azure.state.throttle.enabled, azure.state.throttle.units = body.throttle, body.units
+    return {}
 
 
 def _change(azure: "Simulator", body: Users) -> object:
-    """The ids of the users added, updated and removed; those not named are the first that were not yet touched."""
-    directory = azure.directory
+    """The ids of the users added, updated and removed; those not named are the first that were never changed."""
     with azure.state.lock:
-        added: list[dict[str, Any]] = [{}] * body.add if isinstance(body.add, int) else body.add
-        new = [directory.add(**each)["id"] for each in added]
-        count = sum(each for each in (body.update, body.remove) if isinstance(each, int))
-        free = iter([each["id"] for each in directory.users(["id"])][:count] if count else [])
-        updated = (
-            [{"id": next(free), "jobTitle": "Changed"} for _ in range(body.update)]
-            if isinstance(body.update, int)
-            else body.update
-        )
-        for each in updated:
-            directory.update(each["id"], **{name: value for name, value in each.items() if name != "id"})
-        removed = [next(free) for _ in range(body.remove)] if isinstance(body.remove, int) else body.remove
-        for each in removed:
-            directory.remove(each)
-        return {"added": new, "updated": [each["id"] for each in updated], "removed": removed}
+        directory = azure.directory
+        read = directory.population.reader(("id",))
+        untouched = (read(each)["id"] for each in range(directory.population.size) if each not in directory.index)
+        add: list[dict[str, Any]] = [{}] * body.add if isinstance(body.add, int) else body.add
+        update = body.update
+        if isinstance(update, int):
+            update = [{"id": each, "jobTitle": "Changed"} for each in list(islice(untouched, update))]
+        remove = list(islice(untouched, body.remove)) if isinstance(body.remove, int) else body.remove
+        return {
+            "added": [directory.add(**each)["id"] for each in add],
+            "updated": [directory.update(each.pop("id"), **each)["id"] for each in update],
+            "removed": [_removed(directory, each) for each in remove],
+        }
+
+
+def _removed(directory: Directory, id_: str) -> str:
+    directory.remove(id_)
+    return id_

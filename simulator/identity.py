@@ -5,20 +5,33 @@ https://learn.microsoft.com/en-us/azure/app-service/overview-managed-identity#re
 
 import hmac
 import uuid
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from simulator import tokens
 from simulator.clouds import cloud_of_resource
-from simulator.state import State
+
+if TYPE_CHECKING:
+    from simulator.state import State
 
 API_VERSION = "2019-08-01"
 ASSERTION = "2"
 
 
-def identity_token(request: Request, state: State, *, header: str) -> Response:
-    """A token for the identity asked for; `header` is the value that X-IDENTITY-HEADER must have."""
+def identity_route(state: "State", *, header: str) -> Route:
+    """The endpoint; `header` is the value that X-IDENTITY-HEADER must have."""
+
+    async def endpoint(request: Request) -> Response:
+        with state.lock:
+            return _token(request, state, header)
+
+    return Route("/msi/token", endpoint)
+
+
+def _token(request: Request, state: "State", header: str) -> Response:
     if not hmac.compare_digest(request.headers.get("x-identity-header", ""), header):
         return _error(401, "The X-IDENTITY-HEADER is missing or wrong.")
     query = request.query_params

@@ -8,15 +8,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from simulator.api import api_app
 from simulator.certificates import CertificateAuthority
 from simulator.clouds import API_HOST, CLOUDS, CUSTOM_LOGIN_HOST, cloud_of_vault
-from simulator.control import local_app
+from simulator.control import control_routes
 from simulator.directory import Directory
-from simulator.entra import Entra
+from simulator.entra import CREDENTIALS, Entra
 from simulator.faults import UNREACHABLE, Faults
+from simulator.identity import identity_route
 from simulator.login import login_app
 from simulator.proxy import Destination
 from simulator.server import Server, Services
@@ -44,7 +46,8 @@ class Simulator:
         self._tunnels: dict[str, int] = {}
         hosts = self._hosts()
         self._context = self._authority.server_context(hosts)
-        self._services = Services(self.state, hosts, local_app(self, header=self._identity_header))
+        local = [identity_route(self.state, header=self._identity_header), *control_routes(self)]
+        self._services = Services(self.state, hosts, Starlette(routes=local))
         self._server = Server(self._services, self._route, listener)
 
     def _hosts(self) -> dict[str, ASGIApp]:
@@ -95,6 +98,8 @@ class Simulator:
 
     def app_settings(self, mode: str, *, cloud: str = "global") -> dict[str, str]:
         """The settings with which the function app signs in by credential `mode` in `cloud`."""
+        if mode not in CREDENTIALS or cloud not in CLOUDS:
+            raise ValueError(f"there is no credential {mode} or no cloud {cloud}")
         where, entra = CLOUDS[cloud], self.entra
         settings = {
             "GRAPH_CREDENTIAL": mode,

@@ -84,6 +84,7 @@ def test_requests_are_counted_by_host_and_status(azure: Simulator) -> None:
         ("faults", [{"name": "earthquake"}]),
         ("faults", [{"name": "throttled", "where": "here"}]),
         ("users", {"remove": ["nobody"]}),
+        ("users", {"update": [{"jobTitle": "Poet"}]}),
         ("settings?cloud=mars", None),
     ],
 )
