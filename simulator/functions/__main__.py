@@ -1,9 +1,9 @@
 """`python -m simulator.functions --app DIR`: serve a function app on this machine, as `func start` does."""
 
 import argparse
+import signal
 import sys
 import threading
-from contextlib import suppress
 from pathlib import Path
 
 from simulator.functions.errors import PortTaken, StartError
@@ -25,10 +25,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     keys = Keys(default=options.key) if options.key else Keys()
     host = FunctionsHost(options.app, port=options.port, workers=options.workers, keys=keys, schedules=True, show=show)
+    # Whoever started this in the background ends it so, and means the same.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with host, suppress(KeyboardInterrupt):
+        with host:
             print(summary(host), flush=True)
             threading.Event().wait()
+    except KeyboardInterrupt:
+        pass
     except PortTaken as error:
         print(error, file=sys.stderr)
         return 2

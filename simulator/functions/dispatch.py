@@ -71,12 +71,14 @@ class Dispatcher:
         """Return the process that has this index now."""
         return self._workers[index]
 
-    async def kill(self, index: int) -> None:
-        """Kill a process (SIGKILL), and return when it is gone; one that is just being replaced is left alone."""
+    async def kill(self, index: int) -> bool:
+        """Kill a process (SIGKILL), and return when it is gone; False where it is just being replaced."""
         worker = self._workers[index]
-        if worker.alive:
-            worker.kill()
-            await worker.exited.wait()
+        if not worker.alive:
+            return False
+        worker.kill()
+        await worker.exited.wait()
+        return True
 
     async def ready(self) -> None:
         """Wait until every process answers."""

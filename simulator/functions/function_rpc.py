@@ -267,9 +267,12 @@ class StreamingMessage(Message):
 
 
 decode = msgspec.msgpack.Decoder(StreamingMessage).decode
+_encoder = msgspec.msgpack.Encoder()
 
 
-def frame(message: StreamingMessage) -> bytes:
-    """Pack a message for the socket, its length first."""
-    packed = msgspec.msgpack.encode(message)
-    return LENGTH.pack(len(packed)) + packed
+def frame(message: StreamingMessage) -> bytearray:
+    """Pack a message for the socket, its length first; in one buffer, since a body may be large."""
+    packed = bytearray(LENGTH.size)
+    _encoder.encode_into(message, packed, LENGTH.size)
+    LENGTH.pack_into(packed, 0, len(packed) - LENGTH.size)
+    return packed

@@ -104,7 +104,7 @@ class FunctionsHost:
         Raises:
             FunctionFailed: it raised.
         """
-        function = next(each for each in self.functions if each.name == name)
+        function = {each.name: each for each in self.functions}[name]
         self._call(self._runtime.run_timer(function, past_due=past_due), timeout=timeout)
 
     def drain(self, timeout: float = 60.0) -> None:
@@ -114,12 +114,12 @@ class FunctionsHost:
         """
         self._call(self._runtime.drain(), timeout=timeout)
 
-    def kill_worker(self, index: int = 0) -> None:
+    def kill_worker(self, index: int = 0) -> bool:
         """Kill a worker process (SIGKILL), and return when it is gone; another is started in its place.
 
-        One that is just being replaced is left alone.
+        One that is just being replaced is left alone: the answer tells whether there was one to kill.
         """
-        self._call(self._runtime.dispatcher.kill(index))
+        return self._call(self._runtime.dispatcher.kill(index))
 
     def wait_ready(self, timeout: float = 30.0) -> None:
         """Wait until every worker process answers, at most `timeout` seconds (TimeoutError)."""
@@ -150,19 +150,27 @@ class FunctionsHost:
             raise
 
     def _end(self) -> None:
+        self._call(_settle())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
 
+async def _settle() -> None:
+    """Wait for whatever still runs in this loop, such as a start that was interrupted and cleans up."""
+    await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
+
+
 def _listen(port: int) -> socket.socket:
     """Open the port at once, so that one that is taken is found before anything is started."""
-    listener = socket.socket()
+    # The protocol is named, since only then does asyncio turn off Nagle's algorithm, which costs 40 ms a request.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     # A port that was just given up may be taken again at once; one that is listened on may not.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
+        listener.listen()
     except OSError as error:
         listener.close()
         advice = "Close the program that uses it, or choose another with --port."

@@ -59,9 +59,16 @@ class Runtime:
         metadata = await self.dispatcher.start(workers)
         self.functions = read_functions(metadata, prefix=configuration.route_prefix, settings=self._settings)
         front = Front(self.functions, self._keys, invoke=self._invoke, trigger=self._trigger)
-        # The parser is named, so that a machine without the fast one fails here and not in a measurement.
         config = uvicorn.Config(
-            front, http="httptools", lifespan="off", log_config=None, access_log=False, server_header=False
+            front,
+            # Named, so that a machine without the fast parser fails here and not in a measurement.
+            http="httptools",
+            # As long as the real host's web server keeps a connection that nobody uses.
+            timeout_keep_alive=130,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
         )
         self._server = uvicorn.Server(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))

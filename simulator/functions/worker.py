@@ -13,15 +13,18 @@ import logging
 import os
 import signal
 import socket
+import struct
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import cast
 
 import function_rpc as rpc
+import msgspec
 
 # The worker's own folder: nothing more is imported from it, and the app must not see it.
 del sys.path[0]
@@ -70,8 +73,10 @@ class Connection:
     def messages(self) -> Iterator[rpc.StreamingMessage]:
         """Yield messages as they come, until the host closes the socket."""
         stream = self._socket.makefile("rb")
-        while length := stream.read(rpc.LENGTH.size):
-            yield rpc.decode(stream.read(*rpc.LENGTH.unpack(length)))
+        # A host that is killed may leave a reset, or a message in its middle.
+        with suppress(ConnectionResetError, struct.error, msgspec.DecodeError):
+            while length := stream.read(rpc.LENGTH.size):
+                yield rpc.decode(stream.read(*rpc.LENGTH.unpack(length)))
 
 
 class HostLogging(logging.Handler):

@@ -1,11 +1,13 @@
 """`python -m simulator.functions`, the command that stands in for `func start`."""
 
+import os
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import requests
 
 PROJECT = Path(__file__).parents[2]
@@ -15,7 +17,10 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "simulator.functions", *arguments]
 
 
-def test_it_lists_the_functions_and_serves_until_interrupted(app: Path, session: requests.Session) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_it_lists_the_functions_and_serves_until_interrupted(
+    app: Path, session: requests.Session, end: signal.Signals
+) -> None:
     """The list is that of `func start`: HTTP functions with methods and URL, then the others with their trigger."""
     arguments = command("--app", str(app), "--port", "0", "--key", "a-fixed-key", "--workers", "2")
     with subprocess.Popen(
@@ -34,7 +39,7 @@ def test_it_lists_the_functions_and_serves_until_interrupted(app: Path, session:
         assert listed[-4:-1] == ["nightly: timerTrigger", "work: queueTrigger", "Key: a-fixed-key"]
         assert session.get(url).status_code == 200
         assert session.get(f"{base}/api/log?code=a-fixed-key").status_code == 200
-        process.send_signal(signal.SIGINT)
+        process.send_signal(end)
         rest = process.stdout.read()
     assert process.returncode == 0
     assert "Warning: app.part log: one warning" in rest
@@ -64,3 +69,15 @@ def test_an_app_that_cannot_start_is_told_plainly(tmp_path: Path) -> None:
         command("--app", str(tmp_path), "--port", "0"), cwd=PROJECT, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (1, "ValueError: GRAPH_TENANT_ID is missing\n")
+
+
+def test_workers_end_normally_when_the_host_is_killed(app: Path, tmp_path: Path) -> None:
+    """The worker's last act is to write into a named pipe, and reading that waits for it."""
+    mark = tmp_path / "mark"
+    os.mkfifo(mark)
+    arguments, environment = command("--app", str(app), "--port", "0"), os.environ | {"EXIT_MARK": str(mark)}
+    with subprocess.Popen(arguments, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert any(line.startswith("Master key: ") for line in process.stdout)
+        process.kill()
+        assert mark.read_text() == "ended normally"

@@ -74,7 +74,7 @@ def test_without_a_worker_the_answer_is_503(tmp_path: Path, session: requests.Se
 def test_the_other_workers_answer_while_one_is_replaced(app: Path, session: requests.Session) -> None:
     with FunctionsHost(app, workers=2) as host:
         processes = {get(host, session, "process").text for _ in range(2)}
-        host.kill_worker(1)
+        assert host.kill_worker(1)
         left = {get(host, session, "process").text for _ in range(2)}
     assert len(left) == 1
     assert left < processes
