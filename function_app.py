@@ -1,89 +1,134 @@
-"""The triggers: each turns its request into one call of `entra_users`, and what comes back into its answer."""
+"""The triggers: each hands what came in to the service, and what comes back to the host."""
 
-import functools
-import logging
+# The library leaves its decorators' options untyped.
+# pyright: reportUnknownMemberType=none
+
 import os
 import threading
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, List, cast  # noqa: UP035 -- as below
 
 import azure.functions as func
 
-from entra_users.errors import EntraUsersError
 from entra_users.settings import Settings
 
 if TYPE_CHECKING:
     from entra_users.api import Response
-    from entra_users.graph import Graph
+    from entra_users.service import Service
+
+START, PARTITION, STORAGE = "users-sync-start", "users-sync-partition", "AzureWebJobsStorage"
 
 # A fault in the settings ends the start with a message that names every one of them.
 settings = Settings.read(os.environ)
-logger = logging.getLogger("entra_users")
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+_services: "list[Service]" = []
 _opening = threading.Lock()
 
 
 @app.route("users", methods=["GET"])
 def users(req: func.HttpRequest) -> func.HttpResponse:
     """One live page of users."""
-    from entra_users import api  # noqa: PLC0415 -- lazy: a start should not wait for what only requests need
-
-    headers = cast("Mapping[str, str]", req.headers)
-    return _answer(
-        lambda: api.list_users(
-            _graph(),
-            req.params,
-            disclosed=settings.users_select,
-            address=req.url.partition("?")[0],
-            accept=headers.get("Accept", ""),
-            advanced=headers.get("ConsistencyLevel", "").lower() == "eventual",
-        )
-    )
+    return _http(_service().list_users(req.url, req.params, cast("Mapping[str, str]", req.headers)))
 
 
 @app.route("users/{key}", methods=["GET"])
 def user(req: func.HttpRequest) -> func.HttpResponse:
     """One live user, by id or userPrincipalName."""
-    from entra_users import api  # noqa: PLC0415 -- lazy, as above
+    return _http(_service().get_user(req.route_params["key"], req.params))
 
-    key = req.route_params["key"]
-    return _answer(lambda: api.get_user(_graph(), key, req.params, disclosed=settings.users_select))
+
+@app.route("sync", methods=["POST"])
+@app.queue_output("message", START, STORAGE)
+def sync_start(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
+    """Start a run; `full=true` reads everything anew, `force=true` publishes even if the directory shrank."""
+    response, start = _service().request_run(req.url, req.params)
+    if start is not None:
+        message.set(start)
+    return _http(response)
+
+
+@app.route("sync", methods=["GET"])
+def sync_latest(req: func.HttpRequest) -> func.HttpResponse:
+    """How the run that began last stands."""
+    return _http(_service().get_run())
+
+
+@app.route("sync/{run}", methods=["GET"])
+def sync_status(req: func.HttpRequest) -> func.HttpResponse:
+    """How a run stands."""
+    return _http(_service().get_run(req.route_params["run"]))
+
+
+@app.route("snapshot", methods=["GET"])
+def snapshot(req: func.HttpRequest) -> func.HttpResponse:
+    """The manifest of the published snapshot."""
+    return _http(_service().get_snapshot())
+
+
+@app.route("snapshot/{*file}", methods=["GET"])
+def snapshot_file(req: func.HttpRequest) -> func.HttpResponse:
+    """A file of the published snapshot."""
+    return _http(_service().get_file(req.route_params["file"]))
+
+
+@app.route("changes", methods=["GET"])
+def changes(req: func.HttpRequest) -> func.HttpResponse:
+    """Who was added, updated and removed since a run."""
+    return _http(_service().get_changes(req.params))
 
 
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the binding needs the parameter
+def health(req: func.HttpRequest) -> func.HttpResponse:
     """Alive: the app has started with settings that are whole."""
     return func.HttpResponse('{"status":"alive"}', mimetype="application/json")
 
 
-def _graph() -> "Graph":
-    """One Graph for all requests of this worker process, so that one token and one throttle serve them all."""
+# Timers are ended after minutes and HTTP requests after 230 seconds, so both only ask for a run.
+@app.timer_trigger("timer", "%SYNC_SCHEDULE%", run_on_startup=False, use_monitor=True)
+@app.queue_output("message", START, STORAGE)
+def sync_timer(timer: func.TimerRequest, message: func.Out[str]) -> None:
+    """Start a run on schedule; one that is past due is started too, and one that is active is left alone."""
+    start = _service().run_is_due(past_due=timer.past_due)
+    if start is not None:
+        message.set(start)
+
+
+@app.queue_trigger("message", START, STORAGE)
+@app.queue_output("partitions", PARTITION, STORAGE)
+def sync_run(message: func.QueueMessage, partitions: func.Out[List[str]]) -> None:  # noqa: UP006 -- all that the worker takes
+    """Do a run, or spread it over the partition queue where the directory is large."""
+    partitions.set(_service().do_start(message.get_body(), message.dequeue_count or 1))
+
+
+@app.queue_trigger("message", PARTITION, STORAGE)
+def sync_partition(message: func.QueueMessage) -> None:
+    """Export one partition of a run."""
+    _service().do_partition(message.get_body(), message.dequeue_count or 1)
+
+
+@app.queue_trigger("message", f"{START}-poison", STORAGE)
+def sync_run_poison(message: func.QueueMessage) -> None:
+    """End a run whose message failed too often."""
+    _service().do_poison(message.get_body())
+
+
+@app.queue_trigger("message", f"{PARTITION}-poison", STORAGE)
+def sync_partition_poison(message: func.QueueMessage) -> None:
+    """End a run one of whose partitions failed too often."""
+    _service().do_poison(message.get_body())
+
+
+def _service() -> "Service":
+    """One service for all invocations of this worker process, which run in several threads."""
     with _opening:
-        return _open_graph()
+        if not _services:
+            # Lazy: a start should not wait for what only an invocation needs.
+            from entra_users.service import Service  # noqa: PLC0415
+
+            _services.append(Service(settings))
+        return _services[0]
 
 
-@functools.cache
-def _open_graph() -> "Graph":
-    from entra_users.connection import connect  # noqa: PLC0415 -- lazy, as above
-
-    return connect(settings, budget=settings.http_budget_seconds)
-
-
-def _answer(work: "Callable[[], Response]") -> func.HttpResponse:
-    """What `work` gives, or its error as Graph's error object; the log names no one whom a query could name."""
-    from entra_users import api, remedies  # noqa: PLC0415 -- lazy, as above
-
-    try:
-        response = work()
-    except EntraUsersError as error:
-        response = api.error_response(error, remedies.advice(error, remedies.facts(settings)))
-        level = logging.WARNING if response.status < 500 else logging.ERROR
-        logger.log(
-            level,
-            "%s: status %s, code %s, request-id %s",
-            type(error).__name__,
-            error.status,
-            error.code,
-            error.request_id,
-        )
+def _http(response: "Response") -> func.HttpResponse:
     return func.HttpResponse(response.body, status_code=response.status, headers=response.headers)

@@ -7,6 +7,8 @@ from entra_users.certificates import client_certificate
 from entra_users.graph import Graph
 from entra_users.identity import azure_credential, identity_token, managed_identity
 from entra_users.settings import Settings
+from entra_users.store import Store, open_store
+from entra_users.sync import Options, Sync
 from entra_users.tokens import AppRegistration, ClientCredential, IdentityTokens, Tokens, TokenSource
 from entra_users.vault import read_secret
 
@@ -75,3 +77,25 @@ def _assertion(settings: Settings) -> ClientCredential:
         value={"client_assertion": lambda: identity_token(identity, scope).value},
         name=f"managed identity {settings.azure_client_id}",
     )
+
+
+def connect_store(settings: Settings) -> Store:
+    """The store of the settings; nothing is asked of it before the first use."""
+    return open_store(settings.users_store, credential=partial(azure_credential, settings.azure_client_id))
+
+
+def connect_sync(settings: Settings, *, background: bool = True, progress: Callable[[int], None] | None = None) -> Sync:
+    """What keeps the store of the settings equal to the directory of the settings."""
+    graph = connect(settings, budget=settings.sync_budget_seconds, background=background)
+    options = Options(
+        select=settings.users_select,
+        lanes=settings.sync_lanes,
+        partition_users=settings.sync_partition_users,
+        count_tolerance=settings.sync_count_tolerance,
+        max_shrink=settings.sync_max_shrink,
+        full_days=settings.full_sync_days,
+        formats=settings.snapshot_formats,
+        keep=settings.snapshot_keep,
+        changes_days=settings.changes_keep_days,
+    )
+    return Sync(graph, connect_store(settings), options, progress=progress or (lambda users: None))  # noqa: ARG005

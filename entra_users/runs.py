@@ -28,18 +28,6 @@ QUIET = timedelta(minutes=15)
 """A run that has stored nothing for so long is taken for dead, and another may go on with it."""
 
 
-def request_run(store: Store, start: Start) -> None:
-    """Write down that a run was asked for.
-
-    Raises:
-        RunInProgress: another is active; its `run` names it.
-        StoreError: as the store's methods.
-    """
-    if (active := active_run(store, start.at)) is not None:
-        raise RunInProgress(f"Run {active} is active: see GET /api/sync/{active}.", run=active)
-    create_record(store, f"runs/{start.run}/start.json", start)
-
-
 def active_run(store: Store, now: datetime) -> str | None:
     """The latest run that was begun, has not ended, and stored something within the last 15 minutes."""
     for run, names in reversed(names_by_run(store, "runs/").items()):
@@ -77,6 +65,12 @@ def receipts_of(store: Store, run: str) -> dict[int, Receipt]:
     return {receipt.number: receipt for receipt in receipts}
 
 
+def exported_numbers(store: Store, run: str) -> set[int]:
+    """The numbers of a run's exported partitions, without reading their receipts."""
+    prefix = f"runs/{run}/done-"
+    return {int(name.removeprefix(prefix).removesuffix(".json")) for name in store.names(prefix)}
+
+
 def find_record(manifest: Manifest, run: str) -> Record | None:
     """What a run that ended well has done."""
     return next((record for record in manifest.history if record.run == run), None)
@@ -95,7 +89,7 @@ def began(run: str) -> datetime:
 
 
 def run_status(store: Store, run: str) -> dict[str, Any]:
-    """How a run stands: `queued`, `running`, `published`, `unchanged` or `failed`; and how far it is.
+    """How a run stands and how far it is: `queued`, `running`, `published`, `unchanged`, `superseded` or `failed`.
 
     Raises:
         NotFound: no such run is known, or any more.
@@ -123,7 +117,9 @@ def run_status(store: Store, run: str) -> dict[str, Any]:
             "usage": sum((receipt.usage for receipt in receipts), plan.usage),
         }
     if end is not None:
-        status |= {"state": "failed", "ended_at": end.at, "error": {"code": end.error, "message": end.message}}
+        superseded = end.error == RunInProgress.__name__
+        status |= {"state": "superseded" if superseded else "failed", "ended_at": end.at}
+        status |= {"error": {"code": end.error, "message": end.message}}
     return msgspec.to_builtins(status)
 
 
