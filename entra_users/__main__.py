@@ -8,6 +8,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     given = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _terminated)
     known: dict[str, str] = {}
     try:
         return given.run(given, known)
@@ -45,11 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _terminated(*_: object) -> None:
+    """End as by an error, so that what is half written is taken away; the exit status is the one shells use."""
+    sys.exit(143)
+
+
 def _users(given: argparse.Namespace, known: dict[str, str]) -> int:
     """Print the first page of users, or with --all every user: all of them or an error, never a part."""
     if given.parameters is not None:
         parameters = quickstart.read_parameters(given.parameters)
-        known |= remedies.parameters_facts(parameters.authority or "", parameters.client_id)
+        known |= remedies.parameters_facts(
+            parameters.authority or parameters.oidc_authority or "", parameters.client_id
+        )
         graph, url = quickstart.connect(parameters, budget=Settings().sync_budget_seconds), parameters.endpoint
         columns = parse_qs(urlsplit(url).query).get("$select", [",".join(DEFAULT_SELECT)])[0].split(",")
     else:

@@ -1,5 +1,6 @@
 """What the console's `users` command does: read one page or all users, and write them whole or not at all."""
 
+import errno
 import shutil
 import sys
 import tempfile
@@ -18,7 +19,7 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def one_answer(graph: Graph, url: str) -> tuple[bytes, bool]:
-    """An API's answer as indented JSON, and whether more follows; a next link is left out, since it is a continuation.
+    """An API's answer as indented JSON, and whether more follows; links that are continuations are left out.
 
     Raises:
         MalformedPage: the answer is not JSON.
@@ -29,8 +30,9 @@ def one_answer(graph: Graph, url: str) -> tuple[bytes, bool]:
         if not body.lstrip().startswith(b"{"):
             return msgspec.json.format(body), False
         members = _OBJECT.decode(body)
-    except msgspec.DecodeError as error:
-        raise MalformedPage(f"{graph.root} answered with {len(body)} bytes that are not JSON.") from error
+    except (ValueError, RecursionError) as error:
+        raise MalformedPage(f"{graph.root} answered with {len(body)} bytes that are not JSON: {error}.") from None
+    members.pop("@odata.deltaLink", None)
     more = members.pop("@odata.nextLink", None) is not None
     return msgspec.json.format(msgspec.json.encode(members)), more
 
@@ -45,20 +47,26 @@ def whole_output(path: Path | None) -> Generator[IO[bytes]]:
         OSError: `path` cannot be written, or standard output was closed.
     """
     if path is None:
+        if not sys.stdout:  # None where it was closed before the start
+            raise OSError(errno.EBADF, "closed")
         with tempfile.TemporaryFile() as spool:
             yield spool
             spool.seek(0)
             shutil.copyfileobj(spool, sys.stdout.buffer, 1 << 20)
             sys.stdout.buffer.flush()
         return
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as part:
-        try:
-            yield part
-            part.close()
-            Path(part.name).replace(path)
-        except BaseException:
-            Path(part.name).unlink(missing_ok=True)
-            raise
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as part:
+            try:
+                yield part
+                part.close()
+                Path(part.name).replace(path)
+            except BaseException:
+                Path(part.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        error.filename = str(path)  # the name that was given, not the temporary one
+        raise
 
 
 class Progress:

@@ -4,11 +4,11 @@ https://github.com/Azure-Samples/ms-identity-python-daemon (both samples: with a
 """
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -34,8 +34,7 @@ class Parameters:
     @property
     def root(self) -> str:
         """Scheme and host of the endpoint."""
-        url = urlsplit(self.endpoint)
-        return f"{url.scheme}://{url.netloc}"
+        return "/".join(self.endpoint.split("/", 3)[:3])
 
 
 def read_parameters(path: Path) -> Parameters:
@@ -48,11 +47,12 @@ def read_parameters(path: Path) -> Parameters:
         SettingsError: with one sentence for everything that is missing or malformed.
     """
     try:
-        parameters = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        # Some editors on Windows write a byte-order mark.
+        parameters = msgspec.json.decode(path.read_bytes().removeprefix(BOM_UTF8), type=dict[str, Any])
     except OSError as error:
         raise SettingsError([f"{path} cannot be read: {error.strerror}."]) from error
-    except msgspec.DecodeError as error:
-        raise SettingsError([f"{path} is not a JSON object: {error}."]) from error
+    except (ValueError, RecursionError) as error:
+        raise SettingsError([f"{path} is not a JSON object: {error}."]) from None  # its text may hold the secret
     read = _Reader(parameters)
     authority, oidc_authority = read.address("authority"), read.address("oidc_authority")
     if oidc_authority and _PLACEHOLDER.search(oidc_authority):
@@ -124,7 +124,7 @@ class _Reader:
         if not self.has(name):
             return None
         value = self._parameters[name]
-        if not isinstance(value, str) or not urlsplit(value).hostname or urlsplit(value).scheme != "https":
+        if not isinstance(value, str) or not re.fullmatch(r"https://[^\s/?#@]+(/\S*)?", value):
             self.fault(f"{name} must be an address that begins with https://")
         elif name != "oidc_authority" and _PLACEHOLDER.search(value):
             self.fault(f"{name} still holds the quickstart's placeholder")
@@ -137,7 +137,9 @@ def _credential(read: _Reader) -> ClientCredential | None:
         return None
     if read.has("secret"):
         return ClientCredential(value=read.text("secret"), name="secret")
-    thumbprint, key_file = read.text("thumbprint"), read.text("private_key_file")
+    thumbprint, key_file = read.text("thumbprint").replace(":", "").replace(" ", ""), read.text("private_key_file")
+    if not re.fullmatch("[0-9a-fA-F]{40}", thumbprint):
+        read.fault("thumbprint must be the certificate's SHA-1 thumbprint, 40 hexadecimal digits")
     try:
         private_key = Path(key_file).read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
@@ -147,6 +149,6 @@ def _credential(read: _Reader) -> ClientCredential | None:
         read.fault(f"private_key_file {key_file!r} holds no RSA private key in PEM without a password")
     return ClientCredential(
         # With a thumbprint MSAL names the certificate by its SHA-1, the way the quickstart does.
-        value={"thumbprint": thumbprint.replace(":", "").replace(" ", ""), "private_key": private_key},
+        value={"thumbprint": thumbprint, "private_key": private_key},
         name="certificate",
     )
