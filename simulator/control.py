@@ -95,7 +95,7 @@ def _settings(azure: "Simulator", query: Mapping[str, str]) -> object:
 def _requests(azure: "Simulator", query: Mapping[str, str]) -> object:
     del query
     counts: dict[str, Counter[str]] = {}
-    for each in list(azure.requests):
+    for each in azure.requests:
         counts.setdefault(each.host, Counter())[str(each.status)] += 1
     return counts
 

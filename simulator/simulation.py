@@ -3,7 +3,6 @@
 import secrets
 import socket
 import tempfile
-from collections import deque
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -136,9 +135,9 @@ class Simulator:
         return self.state.faults
 
     @property
-    def requests(self) -> deque[RecordedRequest]:
-        """The requests received since the last reset, oldest first."""
-        return self.state.requests
+    def requests(self) -> list[RecordedRequest]:
+        """The requests received since the last reset, or the last 100,000 of them, oldest first."""
+        return list(self.state.requests)
 
     def tunnel(self, host: str, port: int) -> None:
         """Lead CONNECT requests for `host` to a port on loopback."""

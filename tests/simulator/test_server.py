@@ -125,7 +125,7 @@ def test_requests_are_recorded_without_secrets_or_continuations(azure: Simulator
         headers={"Authorization": "Bearer hidden", "ConsistencyLevel": "eventual", "User-Agent": "me"},
         timeout=10,
     )
-    assert list(azure.requests) == [
+    assert azure.requests == [
         RecordedRequest(
             host="graph.microsoft.com",
             method="GET",
