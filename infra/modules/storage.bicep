@@ -9,8 +9,13 @@ param softDeleteDays int
 
 var packageContainer = 'app-package'
 var usersContainer = 'users'
-// The names that function_app.py binds to.
-var queueNames = ['users-sync-start', 'users-sync-partition']
+// The names that function_app.py binds to; the host moves what keeps failing to those with -poison.
+var queueNames = [
+  'users-sync-start'
+  'users-sync-start-poison'
+  'users-sync-partition'
+  'users-sync-partition-poison'
+]
 
 var storageBlobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
 var storageQueueDataContributor = '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
@@ -107,7 +112,7 @@ resource hostBlobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-// Runs wait in queues, and the host moves what keeps failing to poison queues, which it creates.
+// Runs wait in queues, which the host reads, writes and looks at to scale.
 resource hostQueues 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(host.id, identityPrincipalId, storageQueueDataContributor)
   scope: host

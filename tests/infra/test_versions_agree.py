@@ -1,7 +1,10 @@
 """One Python, one azd, one set of names: said in several files, the same in all of them."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from types import ModuleType
 
@@ -71,12 +74,34 @@ def test_the_hooks_keep_azd_from_installing_the_apps_requirements_for_them() -> 
     assert [line for line in read("infra/hooks/requirements.txt").splitlines() if not line.startswith("#")] == []
 
 
-def test_every_queue_that_a_function_is_bound_to_is_created() -> None:
-    created = re.search(r"var queueNames = \[(.*)\]", TEMPLATES["modules/storage.bicep"])
+def bindings() -> list[dict[str, str]]:
+    """Every binding of every function, as the host is told of them."""
+    show = (
+        "[binding for function in function_app.app.get_functions() for binding in function.get_dict_repr()['bindings']]"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", f"import json, function_app; print(json.dumps({show}, default=str))"],
+        cwd=ROOT,
+        env=os.environ | {"GRAPH_CREDENTIAL": "managed-identity"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(ended.stdout)
+
+
+def test_the_queues_that_functions_are_bound_to_are_those_that_are_created() -> None:
+    created = re.search(r"var queueNames = \[(.*?)\]", TEMPLATES["modules/storage.bicep"], re.DOTALL)
     assert created
-    names = set(re.findall(r"'([\w-]+)'", created[1]))
-    assert names == {"users-sync-start", "users-sync-partition"}
-    assert set(re.findall(r'queue_name="([\w-]+)"', read("function_app.py"))) <= names
+    queues = [binding for binding in bindings() if binding["type"] in ("queue", "queueTrigger")]
+    assert {queue["queueName"] for queue in queues} == set(re.findall(r"'([\w-]+)'", created[1]))
+    assert {queue["connection"] for queue in queues} == {"AzureWebJobsStorage"}
+
+
+def test_the_timer_goes_by_the_setting_that_the_template_always_sets() -> None:
+    schedules = [binding["schedule"] for binding in bindings() if binding["type"] == "timerTrigger"]
+    assert schedules == ["%SYNC_SCHEDULE%"]
+    assert "SYNC_SCHEDULE: syncSchedule" in TEMPLATES["main.bicep"]
 
 
 def test_hooks_and_templates_mean_the_same_role_and_the_same_permission(hook: Callable[[str], ModuleType]) -> None:
