@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup azurite demo test infra-check lock clean
+.PHONY: help setup azurite demo test conformance infra-check lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -32,6 +32,8 @@ lock: setup ## resolve requirements*.in anew into pinned, hashed requirements*.t
 	  --custom-compile-command "make lock" requirements.in -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.13 \
 	  --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt -c requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.13 \
+	  --custom-compile-command "make lock" requirements-conformance.in -o requirements-conformance.txt
 
 BICEPCHECK := ../shared/tools/bicepcheck
 
@@ -50,6 +52,9 @@ infra-check: setup $(if $(wildcard $(BICEPCHECK)),.venv-bicepcheck/.installed) #
 	@if az bicep version >/dev/null 2>&1; then az bicep build --file infra/main.bicep --stdout >/dev/null && echo "ok -- az bicep build"; \
 	  else echo "skipped: az bicep build (the Azure CLI with Bicep is not installed)"; fi
 
+demo: setup ## the app on this machine against a simulated tenant (ONCE=1: exit after one call; PORT=7071)
+	@$(BIN)/python -m simulator.demo $(if $(PORT),--port $(PORT)) $(if $(ONCE),--once)
+
 test: setup infra-check ## format, lint, types, tests with branch coverage
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -58,6 +63,14 @@ test: setup infra-check ## format, lint, types, tests with branch coverage
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+.venv-conformance/.installed: requirements-conformance.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+conformance: setup .venv-conformance/.installed ## Microsoft's own SDK reads the simulated Graph, and the app (250 MB)
+	$(BIN)/python -m pytest tests/conformance/check_msgraph_sdk.py
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .venv-* .azurite build .coverage .coverage.*
