@@ -3,7 +3,6 @@
 import datetime as dt
 import secrets
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -160,13 +159,6 @@ class Entra:
             ),
             None,
         )
-
-    def principals(self) -> Iterable[Principal]:
-        """Every app registration and managed identity."""
-        yield from self.applications.values()
-        yield from self.user_identities.values()
-        if self.system_identity is not None:
-            yield self.system_identity
 
     def lifetime(self) -> int:
         """Whole seconds that the next token lives."""

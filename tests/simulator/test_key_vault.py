@@ -140,6 +140,13 @@ def test_a_token_must_be_for_the_vaults_of_this_cloud(azure: Simulator, audience
     assert (response.status_code, response.json()) == (401, {"error": {"code": "Unauthorized", "message": message}})
 
 
+def test_a_request_must_name_the_version_of_the_api(azure: Simulator) -> None:
+    """https://learn.microsoft.com/en-us/azure/key-vault/general/authentication-requests-and-responses"""
+    headers = {"Authorization": f"Bearer {token(azure, 'https://vault.azure.net')}"}
+    response = requests.get(f"{URL}/secrets/graph-client-secret", headers=headers, timeout=10)
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "BadParameter")
+
+
 @pytest.mark.parametrize("cloud", CLOUDS.values(), ids=CLOUDS.keys())
 def test_every_cloud_has_its_vault(azure: Simulator, cloud: Cloud) -> None:
     """https://learn.microsoft.com/en-us/azure/key-vault/general/about-keys-secrets-certificates"""

@@ -103,6 +103,16 @@ def test_a_destination_that_refuses_gives_502(azure: Simulator) -> None:
     assert answer == b"HTTP/1.1 502 Bad Gateway"
 
 
+def test_an_endless_request_to_the_proxy_is_cut_off(azure: Simulator) -> None:
+    with socket.create_connection(("127.0.0.1", azure.port), timeout=10) as connection:
+        connection.sendall(b"CONNECT " + b"x" * 20_000)
+        try:
+            answer = connection.recv(1)
+        except ConnectionResetError:
+            answer = b""
+    assert answer == b""
+
+
 def test_certificates_for_servers_of_ones_own_are_signed_by_the_same_authority(azure: Simulator) -> None:
     certificate, key = azure.certificate("account.blob.core.windows.net")
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

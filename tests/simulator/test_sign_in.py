@@ -153,6 +153,7 @@ def test_an_assertion_is_checked_for_signature_audience_identity_and_time(azure:
             "issued for another app": assertion(azure, good, sub=str(uuid.uuid4())),
             "ended": assertion(azure, good, **ended),
             "not a token": "abc",
+            "named by no thumbprint": jwt.encode({}, good.key, algorithm="PS256", headers={"x5t#S256": "a"}),
         }.items()
     } == {
         "unregistered certificate": (401, "invalid_client", [700027]),
@@ -161,6 +162,7 @@ def test_an_assertion_is_checked_for_signature_audience_identity_and_time(azure:
         "issued for another app": (401, "invalid_client", [700021]),
         "ended": (401, "invalid_client", [700024]),
         "not a token": (401, "invalid_client", [50027]),
+        "named by no thumbprint": (401, "invalid_client", [50027]),
     }
 
 
@@ -190,6 +192,12 @@ def test_a_federated_credential_must_match_issuer_subject_and_audience(azure: Si
     assert with_trust(audience="api://other") == (401, "invalid_client", [700212])
 
 
+def test_a_federated_assertion_must_be_signed_by_its_issuer(azure: Simulator) -> None:
+    head, payload, _ = exchange_token(azure).split(".")
+    forged = f"{head}.{payload}.{exchange_token(azure).split('.')[2]}"
+    assert refusal(post_assertion(azure, forged)) == (401, "invalid_client", [50027])
+
+
 def test_a_federated_assertion_from_another_cloud_is_refused(azure: Simulator) -> None:
     token = exchange_token(azure, "api://AzureADTokenExchangeChina")
     assert refusal(post_assertion(azure, token)) == (401, "invalid_client", [700211])
@@ -203,6 +211,7 @@ def test_bad_requests_are_refused_by_code(azure: Simulator) -> None:
         "wrong secret": refusal(post(azure, client_secret="wrong")),
         "ended secret": refusal(post(azure, client_secret="ended-secret")),
         "no credential": refusal(post(azure, client_secret=None)),
+        "assertion of no type": refusal(post(azure, client_secret=None, client_assertion="abc")),
         "unknown app": refusal(post(azure, client_id=unknown)),
         "unknown tenant": refusal(post(azure, unknown)),
         "tenant of another cloud": refusal(post(azure, azure.entra.tenants[1].id)),
@@ -216,6 +225,7 @@ def test_bad_requests_are_refused_by_code(azure: Simulator) -> None:
         "wrong secret": (401, "invalid_client", [7000215]),
         "ended secret": (401, "invalid_client", [7000222]),
         "no credential": (401, "invalid_client", [7000218]),
+        "assertion of no type": (400, "invalid_request", [900144]),
         "unknown app": (400, "unauthorized_client", [700016]),
         "unknown tenant": (400, "invalid_request", [90002]),
         "tenant of another cloud": (400, "invalid_request", [90002]),
