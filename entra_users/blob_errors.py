@@ -54,6 +54,8 @@ def named(action: str, client: Any) -> Generator[None]:
             request_id = getattr(error.response, "headers", {}).get("x-ms-request-id")
         refused = StoreError if status and 400 <= status < 500 else StoreUnavailable
         kind = _KINDS.get(code) or _KINDS.get(status) or refused
+        if kind is ObjectNotFound and action == "write":
+            kind = ObjectChanged  # what the condition was about is gone
         message = f"Could not {action} {client.url}: {first_line(error)} {_REMEDIES[kind]}"
         raise kind(message.rstrip(), status=status, code=code, request_id=request_id) from error
 

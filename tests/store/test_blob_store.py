@@ -234,6 +234,17 @@ def test_a_swap_that_cannot_be_read_back_is_unavailable_and_not_anothers(faulty:
 # Other writers
 
 
+@pytest.mark.parametrize(("status", "code"), [(412, "ConditionNotMet"), (404, "BlobNotFound")])
+def test_a_swap_that_finds_nothing_where_something_was_is_anothers_removal(
+    faulty: BlobStore, proxy: FaultyProxy, status: int, code: str
+) -> None:
+    etag = faulty.swap("latest.json", b"first", None)
+    faulty.delete("latest.json")
+    proxy.plan(replace(PUT_BLOB, status=status, code=code))
+    with pytest.raises(ObjectChanged):
+        faulty.swap("latest.json", b"second", etag)
+
+
 def test_a_writer_whose_blocks_anothers_end_discarded_is_told_so(blob_store: BlobStore) -> None:
     def overtake() -> None:
         with blob_store.create("part", replace=True) as writer:

@@ -1,5 +1,7 @@
 """Which locations `USERS_STORE` may name."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,13 @@ def test_any_other_location_is_a_settings_error_that_does_not_repeat_it(location
 def test_a_container_needs_a_credential() -> None:
     with pytest.raises(TypeError, match="credential"):
         open_store("https://account.blob.core.windows.net/users")
+
+
+def test_a_folder_loads_nothing_of_azure(tmp_path: Path) -> None:
+    program = (
+        "import sys; from entra_users.store import open_store;"
+        " open_store(sys.argv[1]).swap('latest.json', b'{}', None);"
+        " print(sorted(name for name in sys.modules if name.startswith('azure')))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "[]\n"
