@@ -1,4 +1,4 @@
-"""Fixtures for every test that talks to Azure: the simulator, and the environment that leads to it."""
+"""Fixtures for every test: the simulator with the environment that leads to it, and the watch for secrets."""
 
 import os
 import uuid
@@ -8,11 +8,28 @@ import pytest
 
 from simulator import Simulator
 from simulator.azurite import Azurite, missing
+from tests.leaks import Leaks
+
+
+@pytest.fixture(scope="session", autouse=True)
+def leaks() -> Iterator[Leaks]:
+    """Sees every log record and every error of the suite; a test that runs a program notes what it printed."""
+    with Leaks() as watch:
+        yield watch
+        watch.check()
+
+
+@pytest.fixture(autouse=True)
+def _no_leak(leaks: Leaks) -> Iterator[None]:
+    """Nothing that a test logged, raised or printed holds a secret, a token, a key or a continuation."""
+    yield
+    leaks.check()
 
 
 @pytest.fixture(scope="session")
-def _simulator() -> Iterator[Simulator]:
+def _simulator(leaks: Leaks) -> Iterator[Simulator]:
     with Simulator() as simulator:
+        leaks.azure = simulator
         yield simulator
 
 
