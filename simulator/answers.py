@@ -57,4 +57,4 @@ def json_answer(body: bytes, *, compressed: bool) -> Response:
 
 def compress(body: bytes) -> bytes:
     """The body as a gzip member, at the level that costs least."""
-    return igzip.compress(body, compresslevel=1)  # pyright: ignore[reportUnknownMemberType] -- its stub is untyped
+    return igzip.compress(body, compresslevel=1)

@@ -141,10 +141,10 @@ class _Reader:
             case ast.Eq() | ast.In():
                 self._need(path, "null" if null else "eq")
             case ast.NotEq():
-                self._need(path, "null" if null else "eq")
                 self._need_advanced("ne")
+                self._need(path, "null" if null else "eq")
             case ast.GtE() | ast.LtE() if not null:
-                self._need(path, "range")
+                self._need(path, "range", told="ge" if isinstance(comparator, ast.GtE) else "le")
             case _:
                 raise _unsupported_clause(path)
         if isinstance(comparator, ast.In):
@@ -185,12 +185,12 @@ class _Reader:
             case _:
                 raise unsupported("Unsupported Query.")
 
-    def _need(self, path: str, operator: str) -> None:
+    def _need(self, path: str, operator: str, *, told: str | None = None) -> None:
         support = FILTERS.get(path, {}).get(operator)
         if support is None:
             raise _unsupported_clause(path)
         if support == "advanced":
-            self._need_advanced("eq" if operator == "null" else operator)
+            self._need_advanced(told or ("eq" if operator == "null" else operator))
 
     def _need_advanced(self, operator: str) -> None:
         if not self.advanced:
