@@ -200,8 +200,9 @@ class Directory:
                 return version.record
         return None
 
-    def deleted(self, seq: int) -> list[Record]:
-        """The deleted users that can be restored, as of a change."""
+    def deleted(self, seq: int | None = None) -> list[Record]:
+        """The deleted users that can be restored, as of a change (the last if None)."""
+        seq = len(self._log) if seq is None else seq
         versions = [self.version(id_, seq) for id_ in list(self._versions)]
         return [version.record for version in versions if version and version.life is Life.DELETED]
 

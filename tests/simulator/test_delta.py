@@ -247,7 +247,7 @@ NAMES = ["id", "displayName", "jobTitle", "createdDateTime"]
 def change(directory: Directory, draw: Callable[[st.SearchStrategy[Any]], Any]) -> None:
     """One change of some user."""
     live = directory.users(["id"])
-    deleted = directory.deleted(directory.seq)
+    deleted = directory.deleted()
     kinds = [
         "add",
         *["update", "update", "other", "remove", "purge"] * bool(live),
