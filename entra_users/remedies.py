@@ -22,6 +22,12 @@ class Remedy(NamedTuple):
 
 
 _REGISTRATION = "{portal} > App registrations > {app}"
+_NOT_TRUSTED = Remedy(
+    "The app registration does not trust the managed identity that signed the request.",
+    "owner of the app registration",
+    f"{_REGISTRATION} > Certificates & secrets > Federated credentials: add the managed identity {{identity}} by"
+    " its object (principal) id, with audience {audience}.",
+)
 
 REMEDIES: dict[str, Remedy] = {
     "AADSTS7000215": Remedy(
@@ -57,12 +63,8 @@ REMEDIES: dict[str, Remedy] = {
         "operator",
         "Correct GRAPH_TENANT_ID ({tenant}), or GRAPH_CLOUD ({cloud}).",
     ),
-    "AADSTS700213": Remedy(
-        "The app registration does not trust the managed identity that signed the request.",
-        "owner of the app registration",
-        f"{_REGISTRATION} > Certificates & secrets > Federated credentials: add the managed identity {{identity}} by"
-        " its object (principal) id, with audience {audience}.",
-    ),
+    # Issuer, audience or subject of the federated credential differ; which of the three does not change what to do.
+    **dict.fromkeys(("AADSTS70021", "AADSTS700211", "AADSTS700212", "AADSTS700213"), _NOT_TRUSTED),
     "AADSTS53003": Remedy(
         "A Conditional Access policy for workload identities blocks the app.",
         "Conditional Access administrator",
@@ -103,6 +105,13 @@ REMEDIES: dict[str, Remedy] = {
 }
 """By the service's code."""
 
+_NOT_GRANTED = Remedy(
+    "The managed identity has a token, but no permission to read users.",
+    "Privileged Role Administrator or Global Administrator",
+    "Assign the application permission User.Read.All of Microsoft Graph to the managed identity {identity}, for which"
+    " there is no consent page; a token acquired before then does not have it, and lives for up to a day.",
+)
+
 
 def facts(settings: Settings) -> dict[str, str]:
     """What a remedy can name of the app at hand: its ids and addresses, no secrets."""
@@ -132,6 +141,8 @@ def consent_url(authority: str, tenant: str, app: str) -> str:
 def advice(error: EntraUsersError, known: Mapping[str, str]) -> str:
     """What to do about an error, in one paragraph; empty where its own message says all there is."""
     remedy = REMEDIES.get(error.code or "")
+    if error.code == "Authorization_RequestDenied" and not known["app"]:
+        remedy = _NOT_GRANTED
     if remedy is None:
         return ""
     return f"{remedy.meaning} To do ({remedy.who}): {remedy.how.format_map(known)}"
