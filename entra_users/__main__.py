@@ -1,4 +1,4 @@
-"""The console: `python -m entra_users users`.
+"""The console: `python -m entra_users users`, `sync`, `status`, `changes`.
 
 Settings come from environment variables, and from local.settings.json in the current folder where a variable is not
 set. Exit status: 0 done, 1 failed, 2 wrong use.
@@ -11,13 +11,17 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from entra_users import quickstart, remedies
+import msgspec
+
+from entra_users import console_sync, quickstart, remedies
 from entra_users.connection import connect
 from entra_users.console import Progress, complain, one_answer, whole_output
+from entra_users.directory import read_directory
 from entra_users.errors import EntraUsersError, SettingsError
 from entra_users.formats import MEDIA_TYPES, document
 from entra_users.properties import DEFAULT_SELECT
@@ -61,14 +65,21 @@ def _users(given: argparse.Namespace, known: dict[str, str]) -> int:
         )
         graph, url = quickstart.connect(parameters, budget=Settings().sync_budget_seconds), parameters.endpoint
         columns = parse_qs(urlsplit(url).query).get("$select", [",".join(DEFAULT_SELECT)])[0].split(",")
+        pages = read_users(graph, url)
     else:
-        settings = Settings.read(_environment())
-        known |= remedies.facts(settings)
+        settings = _settings(known)
         graph, columns = connect(settings, budget=settings.sync_budget_seconds, background=True), settings.users_select
         url = users_url(graph.root, columns)
+        pages = read_directory(
+            graph,
+            columns,
+            partition_users=settings.sync_partition_users,
+            lanes=settings.sync_lanes,
+            tolerance=settings.sync_count_tolerance,
+            now=datetime.now(UTC),
+        )
     with whole_output(given.output) as output:
         if given.all:
-            pages = read_users(graph, url)
             shown = Progress(sys.stderr).over(pages) if sys.stderr.isatty() else pages
             output.writelines(document(shown, given.format, columns))
             return 0
@@ -82,6 +93,33 @@ def _users(given: argparse.Namespace, known: dict[str, str]) -> int:
         if more:
             sys.stderr.write("This is the first page; --all reads every user.\n")
     return 0
+
+
+def _sync(given: argparse.Namespace, known: dict[str, str]) -> int:
+    """Bring the stored copy up to date: by the changes since the last run, or by a full run where that cannot be."""
+    terminal = sys.stderr if sys.stderr.isatty() else None
+    sys.stdout.write(console_sync.sync(_settings(known), full=given.full, force=given.force, terminal=terminal) + "\n")
+    return 0
+
+
+def _status(given: argparse.Namespace, known: dict[str, str]) -> int:  # noqa: ARG001 -- as every command
+    """Print, as JSON, the snapshot that is published and the run that began last."""
+    status = msgspec.json.encode(console_sync.status(_settings(known)))
+    sys.stdout.write(msgspec.json.format(status).decode() + "\n")
+    return 0
+
+
+def _changes(given: argparse.Namespace, known: dict[str, str]) -> int:
+    """Print, one a line, who was added, updated and removed since a run."""
+    with whole_output(given.output) as output:
+        console_sync.write_changes(_settings(known), given.since, output)
+    return 0
+
+
+def _settings(known: dict[str, str]) -> Settings:
+    settings = Settings.read(_environment())
+    known |= remedies.facts(settings)
+    return settings
 
 
 def _environment() -> Mapping[str, str]:
@@ -106,6 +144,16 @@ def _parser() -> argparse.ArgumentParser:
     users.add_argument("--format", choices=MEDIA_TYPES, default="json", help="(default: json)")
     users.add_argument("--output", type=Path, metavar="FILE", help="write a file instead of standard output")
     users.set_defaults(run=_users)
+    sync = commands.add_parser("sync", help="bring the stored copy up to date", description=_sync.__doc__)
+    sync.add_argument("--full", action="store_true", help="read everything anew")
+    sync.add_argument("--force", action="store_true", help="publish even if the directory shrank (SYNC_MAX_SHRINK)")
+    sync.set_defaults(run=_sync)
+    status = commands.add_parser("status", help="what is stored, how the last run went", description=_status.__doc__)
+    status.set_defaults(run=_status)
+    changes = commands.add_parser("changes", help="who was added, updated, removed", description=_changes.__doc__)
+    changes.add_argument("--since", required=True, metavar="RUN", help="a run's id, as status names it")
+    changes.add_argument("--output", type=Path, metavar="FILE", help="write a file instead of standard output")
+    changes.set_defaults(run=_changes)
     return parser
 
 

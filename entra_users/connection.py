@@ -84,9 +84,9 @@ def connect_store(settings: Settings) -> Store:
     return open_store(settings.users_store, credential=partial(azure_credential, settings.azure_client_id))
 
 
-def connect_sync(settings: Settings, *, background: bool = True, progress: Callable[[int], None] | None = None) -> Sync:
+def connect_sync(settings: Settings) -> Sync:
     """What keeps the store of the settings equal to the directory of the settings."""
-    graph = connect(settings, budget=settings.sync_budget_seconds, background=background)
+    graph = connect(settings, budget=settings.sync_budget_seconds, background=True)
     options = Options(
         select=settings.users_select,
         lanes=settings.sync_lanes,
@@ -98,4 +98,4 @@ def connect_sync(settings: Settings, *, background: bool = True, progress: Calla
         keep=settings.snapshot_keep,
         changes_days=settings.changes_keep_days,
     )
-    return Sync(graph, connect_store(settings), options, progress=progress or (lambda users: None))  # noqa: ARG005
+    return Sync(graph, connect_store(settings), options)

@@ -1,11 +1,8 @@
-"""Exporting partitions: from Graph into the store, in one thread each, several at once."""
+"""Exporting a partition: from Graph into the store."""
 
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from entra_users.errors import RunFailed
 from entra_users.formats import ndjson
 from entra_users.graph import Graph
 from entra_users.merge import part_name
@@ -21,7 +18,7 @@ def export_partition(
     plan: Plan,
     number: int,
     *,
-    progress: Callable[[int], None],
+    progress: Callable[[int], None] | None = None,
     sleep: Callable[[float], object] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Receipt:
@@ -48,7 +45,8 @@ def export_partition(
     def lines() -> Iterator[bytes]:
         for users in read_partition(lane, partition, plan.select):
             yield ndjson(users)
-            progress(len(users))
+            if progress is not None:
+                progress(len(users))
             if sleep is not None:
                 sleep(0)
 
@@ -63,32 +61,3 @@ def export_partition(
     )
     create_record(store, name, receipt)
     return receipt
-
-
-def in_lanes(work: Callable[[int, Callable[[float], object]], object], numbers: Iterable[int], *, lanes: int) -> None:
-    """Do some work for every number, in threads; the first error ends the others at their next page or wait.
-
-    Args:
-        work: takes a number, and what to wait with.
-        numbers: to work on.
-        lanes: how many threads.
-
-    Raises:
-        Exception: the first that `work` raised.
-    """
-    stop = threading.Event()
-
-    def stoppable_sleep(seconds: float) -> None:
-        if stop.wait(seconds):
-            raise RunFailed("Stopped, since another partition failed.")
-
-    with ThreadPoolExecutor(lanes) as pool:
-        futures = [pool.submit(work, number, stoppable_sleep) for number in numbers]
-        try:
-            wait(futures, return_when=FIRST_EXCEPTION)
-        finally:
-            failed = [future for future in futures if future.done() and future.exception() is not None]
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-    for future in failed:
-        future.result()

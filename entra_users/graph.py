@@ -71,10 +71,11 @@ class Usage(msgspec.Struct, kw_only=True):
 
 
 class _Pace:
-    """When Graph may be asked again; shared by all who ask it."""
+    """When Graph may be asked again, and what was asked of it; shared by all lanes."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
+        self.total = Usage()
         self.resume = 0.0
 
 
@@ -132,6 +133,11 @@ class Graph:
         lane.usage = Usage()
         lane._sleep = sleep or self._sleep  # noqa: SLF001 -- its own class
         return lane
+
+    @property
+    def total(self) -> Usage:
+        """What was asked of Graph by this and by all its lanes."""
+        return self._pace.total
 
     def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Answer:
         """Ask once, repeating what may pass until the budget is spent; a token that Graph refuses is renewed once.
@@ -266,12 +272,15 @@ class Graph:
             ) from None
 
     def _count(self, answer: Answer, *, retry: bool) -> None:
+        # Without the header a request costs one: https://learn.microsoft.com/en-us/graph/throttling-limits
+        units = answer.headers.get("x-ms-resource-unit", "")
+        cost = int(units) if re.fullmatch("[0-9]{1,6}", units) else 1
         with self._pace.lock:
-            self.usage.requests += 1
-            self.usage.retries += retry
-            # Without the header a request costs one: https://learn.microsoft.com/en-us/graph/throttling-limits
-            units = answer.headers.get("x-ms-resource-unit", "")
-            self.usage.resource_units += int(units) if re.fullmatch("[0-9]{1,6}", units) else 1
+            self._use(Usage(requests=1, retries=int(retry), resource_units=cost))
+
+    def _use(self, used: Usage) -> None:
+        self.usage += used
+        self._pace.total += used
 
     def _keep_pace(self, started: float) -> None:
         """Wait while Graph has asked anyone who shares this object to wait."""
@@ -289,7 +298,7 @@ class Graph:
         if wait is not None:
             with self._pace.lock:
                 now = self._clock()
-                self.usage.throttled_seconds += max(0.0, now + wait - max(self._pace.resume, now))
+                self._use(Usage(throttled_seconds=max(0.0, now + wait - max(self._pace.resume, now))))
                 self._pace.resume = max(self._pace.resume, now + wait)
 
 

@@ -40,7 +40,14 @@ class PartitionMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def start_run(
-    store: Store, select: Sequence[str], *, now: datetime, suffix: str, full: bool = False, force: bool = False
+    store: Store,
+    select: Sequence[str],
+    *,
+    now: datetime,
+    suffix: str,
+    full: bool = False,
+    force: bool = False,
+    take_over: bool = False,
 ) -> Start:
     """Write down that a run is wanted: a new one, or one that died and can go on. Its message is the record as JSON.
 
@@ -51,12 +58,13 @@ def start_run(
         suffix: makes the new run's id unlike any other of the same millisecond.
         full: read everything anew.
         force: publish even if the directory shrank.
+        take_over: go on with a run although it may still be active; whatever two do at once is the same.
 
     Raises:
         RunInProgress: another run is active; its `run` names it.
         StoreError: as the store's methods.
     """
-    if (active := active_run(store, now)) is not None:
+    if not take_over and (active := active_run(store, now)) is not None:
         raise RunInProgress(f"Run {active} is active; see GET /api/sync/{active}.", run=active)
     manifest, _ = read_manifest(store)
     run = dead_run(store, manifest, select, now) or new_run(now, suffix)
@@ -139,13 +147,17 @@ def _attempt[T](store: Store, run: str, delivery: int, work: Callable[[], T]) ->
     try:
         return work()
     except EntraUsersError as error:
-        passing = isinstance(error, _PASSING) and not isinstance(error, IncompleteDirectory)
-        if passing and delivery < MAX_DELIVERIES:
+        if not ends_run(error) and delivery < MAX_DELIVERIES:
             logger.warning("Run %s: delivery %d failed and is repeated: %s", run, delivery, error)
             raise
         fail_run(store, run, error, datetime.now(UTC))
         logger.log(logging.INFO if isinstance(error, RunInProgress) else logging.ERROR, "Run %s ended: %s", run, error)
         return None
+
+
+def ends_run(error: EntraUsersError) -> bool:
+    """Whether a run that failed so cannot go on: what may pass does not end it."""
+    return not isinstance(error, _PASSING) or isinstance(error, IncompleteDirectory)
 
 
 _PASSING = (Unavailable, RestartRequired, Incomplete, StoreUnavailable)

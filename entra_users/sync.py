@@ -21,11 +21,12 @@ from entra_users.errors import (
     RunFailed,
     RunInProgress,
 )
-from entra_users.export import export_partition, in_lanes
+from entra_users.export import export_partition
 from entra_users.follow import follow
 from entra_users.formats import csv_lines, csv_rows
 from entra_users.graph import Graph
 from entra_users.guards import check_count, check_shrink
+from entra_users.lanes import Sleep, in_lanes
 from entra_users.merge import Outcome, compare
 from entra_users.partitions import count_users, plan_partitions
 from entra_users.parts import read_lines, write_file
@@ -73,7 +74,6 @@ class Sync:
         graph: to read from.
         store: to write to.
         options: how.
-        progress: told of every page of users that was stored, by their number; from several threads.
         now: the time, aware UTC.
     """
 
@@ -83,13 +83,11 @@ class Sync:
         store: Store,
         options: Options,
         *,
-        progress: Callable[[int], None] = lambda users: None,  # noqa: ARG005 -- nobody listens
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._graph = graph
+        self.graph = graph
         self._store = store
         self._options = options
-        self._progress = progress
         self._now = now
 
     def run(self, start: Start) -> Record:
@@ -132,10 +130,14 @@ class Sync:
         Raises:
             EntraUsersError: as `export_partition`.
         """
-        return export_partition(self._graph, self._store, plan, number, progress=self._progress, now=self._now)
+        return export_partition(self.graph, self._store, plan, number, now=self._now)
 
-    def export_all(self, plan: Plan) -> None:
+    def export_all(self, plan: Plan, progress: Callable[[int], None] | None = None) -> None:
         """Export, with threads, every partition that is not exported yet; the first that fails ends them all.
+
+        Args:
+            plan: of the run.
+            progress: told of every page of users that was stored, by their number; from several threads.
 
         Raises:
             EntraUsersError: as `export_partition`.
@@ -143,10 +145,8 @@ class Sync:
         done = receipts_of(self._store, plan.run)
         missing = [each.number for each in plan.partitions if each.number not in done]
 
-        def export(number: int, sleep: Callable[[float], object]) -> None:
-            export_partition(
-                self._graph, self._store, plan, number, progress=self._progress, sleep=sleep, now=self._now
-            )
+        def export(number: int, sleep: Sleep) -> None:
+            export_partition(self.graph, self._store, plan, number, progress=progress, sleep=sleep, now=self._now)
 
         in_lanes(export, missing, lanes=self._options.lanes)
 
@@ -171,7 +171,7 @@ class Sync:
         done = [receipts[each.number] for each in plan.partitions]
         parts = [each.part for each in done]
         users = sum(part.file.lines for part in parts)
-        after = None if plan.users is None else count_users(self._graph)
+        after = None if plan.users is None else count_users(self.graph)
         check_count(users, before=plan.users, after=after, tolerance=self._options.count_tolerance)
         self._check_shrink(manifest, users, force=force)
         outcome, changes = Outcome(parts=parts), None
@@ -229,7 +229,7 @@ class Sync:
         return None
 
     def _plan(self, start: Start, manifest: Manifest | None, reason: str) -> Plan:
-        lane, began, select = self._graph.lane(), self._now(), list(self._options.select)
+        lane, began, select = self.graph.lane(), self._now(), list(self._options.select)
         notes: list[str] = []
         try:
             # Before the first user is read, so that no change from then on is missed.
@@ -260,7 +260,7 @@ class Sync:
 
     def _follow(self, start: Start, manifest: Manifest, etag: str | None) -> Record:
         """Apply the changes since the manifest's delta link; without any, only the manifest is written."""
-        lane, began = self._graph.lane(), self._now()
+        lane, began = self.graph.lane(), self._now()
         followed = follow(lane, self._store, start.run, manifest)
         parts, changed = followed.parts, followed.changes is not None
         users = sum(part.file.lines for part in parts)
