@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, cast
 
 from odata_query import ast
@@ -30,7 +31,8 @@ _REWRITES = re.compile(
 )
 
 
-def read_filter(text: str, *, advanced: bool) -> list[Condition]:
+@lru_cache(maxsize=1024)
+def read_filter(text: str, *, advanced: bool) -> tuple[Condition, ...]:
     """The conditions of a `$filter`, which must all hold.
 
     Raises:
@@ -44,7 +46,7 @@ def read_filter(text: str, *, advanced: bool) -> list[Condition]:
     names = {name for condition in conditions for name in condition.names}
     if "signInActivity" in names and len(names) > 1:
         raise unsupported("Filter on signInActivity cannot be combined with other filterable properties.")
-    return conditions
+    return tuple(conditions)
 
 
 def _parse(text: str) -> Any:

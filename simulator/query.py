@@ -180,7 +180,7 @@ def read_conditions(
     """
     conditions: list[Condition] = []
     if "filter" in options.values:
-        conditions = read_filter(options.values["filter"], advanced=advanced)
+        conditions += read_filter(options.values["filter"], advanced=advanced)
         for condition in conditions:
             for name in condition.names:
                 need_role(name, roles)

@@ -146,12 +146,12 @@ class Selection:
     def _walk(self, position: int, seq: int) -> Iterator[tuple[int, int | Record]]:
         """The users from a position on, each with its position."""
         directory, size, place = self._directory, len(self._generated), position
+        index, profiles, settled = directory.index, self._profiles, not self._unsettled
         while place < size:
             for i in self._block(place):
-                id_ = directory.index.get(i)
-                version = directory.version(id_, seq) if id_ is not None else None
+                version = directory.version(index[i], seq) if i in index else None
                 if version is None or version.seq == 0:
-                    if self._holds(i):
+                    if i % PROFILES in profiles and (settled or self._holds(i)):
                         yield place, i
                 elif version.life is Life.LIVE and self._meets(version.record):
                     yield place, version.record

@@ -29,7 +29,17 @@ def graph_app(state: State) -> Starlette:
         ("/v1.0/users/{user}", get_user, 1),
         ("/v1.0/directory/deletedItems/microsoft.graph.user", list_deleted, 1),
     ]
-    return Starlette(routes=[Route(path, guarded(state, handler, base_cost=cost)) for path, handler, cost in endpoints])
+    routes = [Route(path, guarded(state, handler, base_cost=cost)) for path, handler, cost in endpoints]
+    other = Route("/{path:path}", guarded(state, nothing_here, base_cost=1), methods=["GET", "POST", "PATCH", "DELETE"])
+    return Starlette(routes=[*routes, other])
+
+
+def nothing_here(call: Call) -> Response:
+    """The error for a path that is not about users, and for any other method than GET: this Graph only reads."""
+    if call.request.method != "GET":
+        message = "Specified HTTP method is not allowed for the request target."
+        raise GraphError(405, "Request_BadRequest", message)
+    raise GraphError(400, "BadRequest", f"Resource not found for the segment '{call.path.rpartition('/')[2]}'.")
 
 
 def list_users(call: Call) -> Response:

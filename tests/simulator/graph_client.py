@@ -51,8 +51,12 @@ class GraphClient:
 
     def get(self, url: str, **headers: str) -> requests.Response:
         """Get a URL, or a path below /v1.0, with these headers too."""
+        return self.send("GET", url, **headers)
+
+    def send(self, method: str, url: str, **headers: str) -> requests.Response:
+        """Send a request without a body."""
         url = url if url.startswith("https://") else f"https://graph.microsoft.com/v1.0{url}"
-        return self._session.get(url, headers=self.headers | headers)
+        return self._session.request(method, url, headers=self.headers | headers)
 
     def error(self, url: str, **headers: str) -> tuple[int, str, str]:
         """The status, error code and message with which a request is refused."""

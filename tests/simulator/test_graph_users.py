@@ -287,6 +287,18 @@ def test_each_of_the_documented_permissions_suffices(graph: GraphClient, role: s
     assert graph.get("/users").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/groups", "/me/messages", "/users/x/manager"])
+def test_what_is_not_about_users_is_not_found(graph: GraphClient, path: str) -> None:
+    segment = path.rpartition("/")[2]
+    assert graph.error(path) == (400, "BadRequest", f"Resource not found for the segment '{segment}'.")
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+def test_users_can_only_be_read(graph: GraphClient, method: str) -> None:
+    response = graph.send(method, "/users")
+    assert (response.status_code, response.json()["error"]["code"]) == (405, "Request_BadRequest")
+
+
 def test_an_unknown_option_and_one_given_twice_are_refused(graph: GraphClient) -> None:
     assert graph.error("/users?$colour=red")[:2] == (400, "Request_BadRequest")
     assert graph.error("/users?$top=1&$top=2")[:2] == (400, "Request_BadRequest")
