@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -76,7 +75,6 @@ def _users(given: argparse.Namespace, known: dict[str, str]) -> int:
             partition_users=settings.sync_partition_users,
             lanes=settings.sync_lanes,
             tolerance=settings.sync_count_tolerance,
-            now=datetime.now(UTC),
         )
     with whole_output(given.output) as output:
         if given.all:

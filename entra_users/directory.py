@@ -1,7 +1,6 @@
 """The whole directory as one stream of pages: every user once, read by several threads, held against Graph's count."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
 import msgspec
 
@@ -12,7 +11,7 @@ from entra_users.partitions import count_users, plan_partitions, read_partition
 
 
 def read_directory(
-    graph: Graph, select: Sequence[str], *, partition_users: int, lanes: int, tolerance: float, now: datetime
+    graph: Graph, select: Sequence[str], *, partition_users: int, lanes: int, tolerance: float
 ) -> Iterator[list[msgspec.Raw]]:
     """All users, in no order, as the bytes Graph sent; one list a page.
 
@@ -22,13 +21,12 @@ def read_directory(
         partition_users: how many users one thread reads at a time; a smaller directory is read by one thread.
         lanes: how many threads.
         tolerance: share by which the users read may differ from Graph's count.
-        now: the time, aware UTC.
 
     Raises:
         IncompleteDirectory: at the end, if there were fewer or more users than Graph counts.
         EntraUsersError: as `read_partition`; what was given before is then not the whole.
     """
-    planned = plan_partitions(graph, partition_users, now=now)
+    planned = plan_partitions(graph, partition_users)
     partitions = {partition.number: partition for partition in planned.partitions}
 
     def read(number: int, sleep: Sleep) -> Iterator[list[msgspec.Raw]]:

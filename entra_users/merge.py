@@ -101,33 +101,39 @@ def compare(store: Store, before: Sequence[Part], after: Sequence[Part], outcome
     """
     outcome.parts.extend(after)
     for part in after:
-        old = [each.file for each in before if _touch(part.partition, each.partition)]
-        seen = {
-            user_id: _hash(line)
-            for file in old
-            for lines in read_lines(store, file)
-            for user_id, line in zip(user_ids(lines), lines, strict=True)
-            if part.partition is None or part.partition.everyone or part.partition.holds(created(line))
-        }
-        differing: dict[str, bytes] = {}
-        for lines in read_lines(store, part.file):
-            for user_id, line in zip(user_ids(lines), lines, strict=True):
-                known = seen.pop(user_id, None)
-                if known is None:
-                    yield outcome.told("added", user_id, line)
-                elif known != _hash(line):
-                    differing[user_id] = line
-        for user_id in seen:
-            yield outcome.told("removed", user_id)
-        # The same user may be written in two ways: by Graph, or by a merge.
-        for user_id, line in _those(store, old, differing.keys()):
-            if _decoded(line) != _decoded(differing[user_id]):
-                yield outcome.told("updated", user_id, differing[user_id])
+        old = [each for each in before if _touch(part.partition, each.partition)]
+        if [each.partition for each in old] != [part.partition] or old[0].file.sha256 != part.file.sha256:
+            yield from _compare_part(store, old, part, outcome)
 
 
 def part_name(run: str, partition: Partition | None) -> str:
     """The name of a partition's part, or of the part that holds who was added."""
     return f"snapshots/{run}/part-{'added' if partition is None else f'{partition.number:05d}'}.ndjson.gz"
+
+
+def _compare_part(store: Store, old: Sequence[Part], part: Part, outcome: Outcome) -> Iterator[bytes]:
+    gone = {_hash(line) for each in old for lines in read_lines(store, each.file) for line in lines}
+    new: list[bytes] = []
+    for lines in read_lines(store, part.file):
+        for line in lines:
+            known = _hash(line)
+            if known in gone:
+                gone.remove(known)
+            else:
+                new.append(line)
+    fresh = dict(zip(user_ids(new), new, strict=True))
+    for line in _those(store, old, gone):
+        # Where borders differ, an old part also holds users of this part's neighbours.
+        if part.partition is None or part.partition.holds(created(line)):
+            (user_id,) = user_ids([line])
+            now = fresh.pop(user_id, None)
+            if now is None:
+                yield outcome.told("removed", user_id)
+            # The same user may be written in two ways: by Graph, or by a merge.
+            elif _decoded(now) != _decoded(line):
+                yield outcome.told("updated", user_id, now)
+    for user_id, line in fresh.items():
+        yield outcome.told("added", user_id, line)
 
 
 def _touched(store: Store, file: File, left: Mapping[str, object]) -> bool:
@@ -190,11 +196,11 @@ def _touch(one: Partition | None, other: Partition | None) -> bool:
     )
 
 
-def _those(store: Store, files: Iterable[File], ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
-    """The users with these ids, and their lines."""
-    for file in files if ids else ():
-        for lines in read_lines(store, file):
-            yield from ((user_id, line) for user_id, line in zip(user_ids(lines), lines, strict=True) if user_id in ids)
+def _those(store: Store, parts: Iterable[Part], hashes: Collection[bytes]) -> Iterator[bytes]:
+    """The lines with these hashes."""
+    for part in parts if hashes else ():
+        for lines in read_lines(store, part.file):
+            yield from (line for line in lines if _hash(line) in hashes)
 
 
 def _decoded(user: bytes | msgspec.Raw) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from entra_users.errors import BadQuery, MalformedPage, NotFound
 from entra_users.graph import Graph
 from entra_users.users import read_users, users_url
 
-# Where halving begins. Users created before are in the first range all the same, which has no lower end.
+# What is halved: 68 years from 2005 on, so that all borders stand on a grid and stay where they are from one run to the
+# next. Users created before or after are in the first and last range all the same, whose other ends are open.
 _EARLIEST = datetime(2005, 1, 1, tzinfo=UTC)
+_LATEST = _EARLIEST + timedelta(seconds=2**31)
 _SECOND = timedelta(seconds=1)
 
 
@@ -69,7 +71,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """Why there is only one partition although it may be large; empty otherwise."""
 
 
-def plan_partitions(graph: Graph, size: int, *, now: datetime, each: Callable[..., Iterable[int]] = map) -> Planned:
+def plan_partitions(graph: Graph, size: int, *, each: Callable[..., Iterable[int]] = map) -> Planned:
     """Split the directory into partitions of at most 1.5 times `size` users, and on average no fewer than half of it.
 
     Users created within one second are never split. A tenant whose Graph cannot count, as in Azure AD B2C, is one
@@ -78,7 +80,6 @@ def plan_partitions(graph: Graph, size: int, *, now: datetime, each: Callable[..
     Args:
         graph: to count with.
         size: users that a partition should have.
-        now: the latest moment that anyone can have been created at, aware UTC.
         each: `map`, or an executor's, to count several ranges at once.
 
     Raises:
@@ -103,7 +104,7 @@ def plan_partitions(graph: Graph, size: int, *, now: datetime, each: Callable[..
         cuts += len(moments)
         return each(function, moments)
 
-    ranges = _merge(_split(max(0, total - undated), limit, now, since, counted), limit)
+    ranges = _merge(_split(max(0, total - undated), limit, since, counted), limit)
     partitions = [Partition(number=0, undated=True)]
     partitions += [
         Partition(number=number, start=r.start and _text(r.start), end=r.end and _text(r.end))
@@ -169,15 +170,15 @@ class _Range:
     def users(self) -> int:
         return self.since_start - self.since_end
 
-    def middle(self, now: datetime) -> datetime | None:
+    def middle(self) -> datetime | None:
         """A whole second that halves the range in time, or None when it is a second long."""
-        first, last = self.start or _EARLIEST, self.end or now
+        first, last = self.start or _EARLIEST, self.end or _LATEST
         seconds = int((last - first) / _SECOND) // 2
         return first + seconds * _SECOND if seconds > 0 else None
 
 
 def _split(
-    dated: int, limit: float, now: datetime, since: Callable[[datetime], int], each: Callable[..., Iterable[int]]
+    dated: int, limit: float, since: Callable[[datetime], int], each: Callable[..., Iterable[int]]
 ) -> list[_Range]:
     """Ranges over all of time, in order, none above `limit` users unless it is a second long.
 
@@ -185,7 +186,7 @@ def _split(
     cut is enough: how many users were created since a moment tells the sizes on both its sides exactly.
     """
     ranges = [_Range(None, None, dated, 0)]
-    while cuts := [(r, cut) for r in ranges if r.users > limit and (cut := r.middle(now)) is not None]:
+    while cuts := [(r, cut) for r in ranges if r.users > limit and (cut := r.middle()) is not None]:
         found = dict(zip((r for r, _ in cuts), each(since, [cut for _, cut in cuts]), strict=True))
         middles = dict(cuts)
         halved: list[_Range] = []

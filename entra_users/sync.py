@@ -238,7 +238,7 @@ class Sync:
             delta_link = None
             notes.append(f"Graph has no delta queries here ({error.code}): every run is a full run.")
         with ThreadPoolExecutor(self._options.lanes) as pool:
-            planned = plan_partitions(lane, self._options.partition_users, now=began, each=pool.map)
+            planned = plan_partitions(lane, self._options.partition_users, each=pool.map)
         notes += [planned.single_lane] if planned.single_lane else []
         plan = Plan(
             run=start.run,
