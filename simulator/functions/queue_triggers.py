@@ -91,7 +91,7 @@ class QueueListener:
                 return
             run = asyncio.create_task(self._run(message))
             while not (await asyncio.wait({run}, timeout=self._hold / 2))[0]:
-                message = await asyncio.to_thread(self._queues.renew, message, self._hold)
+                message = await self._renew(message)
             delay = run.result()
             if delay is None:
                 await asyncio.to_thread(self._queues.delete, message)
@@ -100,10 +100,18 @@ class QueueListener:
             else:
                 await asyncio.to_thread(self._queues.release, message, delay)
         except QueueError as error:
-            # The message could not be settled: it comes back when its hold runs out.
-            self._logs.add("Error", "Host.Queues", str(error), function=self._function.name)
+            problem = f"Message {message.id} is not settled, and comes back when its hold has run out. {error}"
+            self._logs.add("Error", "Host.Queues", problem, function=self._function.name)
         finally:
             self._changes.notify()
+
+    async def _renew(self, message: Message) -> Message:
+        """Hide a message for longer; where that fails, its function goes on and the next renewal may succeed."""
+        try:
+            return await asyncio.to_thread(self._queues.renew, message, self._hold)
+        except QueueError as error:
+            self._logs.add("Error", "Host.Queues", str(error), function=self._function.name)
+            return message
 
     async def _run(self, message: Message) -> float | None:
         """Run the function; return None when it succeeded, or else after how many seconds to try again."""

@@ -5,6 +5,7 @@ https://learn.microsoft.com/en-us/azure/azure-functions/functions-bindings-stora
 """
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from simulator.functions import FunctionsHost
+from simulator.functions import FunctionsHost, LogEntry
 
 
 @pytest.fixture
@@ -111,3 +112,20 @@ def test_an_admin_request_gives_a_queue_function_its_input(
     key = {"x-functions-key": queue_host.keys.master}
     session.post(f"{queue_host.url}/admin/functions/work", json={"input": "by hand"}, headers=key)
     assert [bytes.fromhex(fact["body"]) for fact in seen(queue_host)] == [b"by hand"]
+
+
+def test_a_poison_queue_has_no_poison_queue_of_its_own(app: Path) -> None:
+    """A message that fails there too stays, hidden for as long as a hold lasts."""
+    failures, fifth = list[LogEntry](), threading.Event()
+
+    def show(entry: LogEntry) -> None:
+        if entry.level == "Error":
+            failures.append(entry)
+            if len(failures) == 5:
+                fifth.set()
+
+    with FunctionsHost(app, {"WORK": "work-poison"}, show=show) as host:
+        host.queues.put("work-poison", b"fail always")
+        assert fifth.wait(30)
+        assert (host.queues.count("work-poison"), host.queues.peek("work-poison")) == (1, [])
+        assert host.queues.count("work-poison-poison") == 0

@@ -5,6 +5,7 @@ https://learn.microsoft.com/en-us/azure/azure-functions/functions-bindings-stora
 
 import json
 import os
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,10 +16,13 @@ import requests
 
 from simulator import Simulator
 from simulator.azurite import Azurite
-from simulator.functions import FunctionsHost
+from simulator.functions import FunctionsHost, LogEntry
 from simulator.functions.errors import QueueError
 from simulator.functions.queues import Queues
 from simulator.functions.storage_queues import storage_queues
+from tests.functions_host.relay import relay_to
+
+NOWHERE = 9
 
 
 @pytest.fixture
@@ -79,7 +83,7 @@ def test_a_message_that_another_took_over_is_left_to_it(queues: Queues, name: st
 
 
 def test_an_account_that_cannot_be_reached_is_named(settings: dict[str, str], name: str) -> None:
-    nowhere = settings | {"HTTPS_PROXY": "http://127.0.0.1:9"}
+    nowhere = settings | {"HTTPS_PROXY": f"http://127.0.0.1:{NOWHERE}"}
     with closing(storage_queues(nowhere, lambda: None)) as queues, pytest.raises(QueueError) as raised:
         queues.put(name, b"one")
     assert str(raised.value).startswith(f"The queue '{name}' was not reached: ")
@@ -115,6 +119,21 @@ def test_what_keeps_failing_is_in_the_poison_queue(app: Path, settings: dict[str
         assert [message.body for message in host.queues.peek(f"{settings['WORK']}-poison")] == [b"fail always"]
 
 
+def test_what_was_lost_too_often_is_poisoned_without_another_run(
+    app: Path, settings: dict[str, str], queues: Queues
+) -> None:
+    """Hosts that died with it in hand took all its attempts."""
+    work = settings["WORK"]
+    queues.put(work, b"unlucky")
+    for _ in range(5):
+        (message,) = queues.receive(work, 1, 600)
+        queues.release(message, 0)
+    with FunctionsHost(app, settings) as host:
+        assert seen(host, settings) == []
+        assert [message.body for message in host.queues.peek(f"{work}-poison")] == [b"unlucky"]
+        assert not [entry for entry in host.logs if entry.message.startswith("Executing")]
+
+
 def test_a_worker_that_dies_gives_its_message_back(app: Path, settings: dict[str, str]) -> None:
     with FunctionsHost(app, settings, workers=2) as host:
         host.queues.put(settings["WORK"], b"die until 3")
@@ -144,3 +163,28 @@ def test_an_output_that_cannot_be_written_fails_the_function(
         key = {"x-functions-key": host.keys.default}
         assert session.post(f"{host.url}/api/send-raw", data=b"text", headers=key).status_code == 500
         assert any("The queue 'not_a_queue_name' answered 400" in entry.message for entry in host.logs)
+
+
+def test_an_outage_of_the_account_loses_no_message(
+    app: Path, settings: dict[str, str], tmp_path: Path, azure: Simulator
+) -> None:
+    """A message whose function ended while the account was away is delivered again when its hold has run out."""
+    pipe, away = tmp_path / "pipe", threading.Event()
+    os.mkfifo(pipe)
+
+    def show(entry: LogEntry) -> None:
+        if entry.category == "Host.Queues" and "is not settled" in entry.message:
+            away.set()
+
+    with relay_to(azure.port) as relay:
+        behind = settings | {"HTTPS_PROXY": relay.url, "https_proxy": relay.url}
+        with FunctionsHost(app, behind, hold=1.0, show=show) as host:
+            host.queues.put(settings["WORK"], str(pipe).encode())
+            pipe.read_text()
+            relay.cut()
+            pipe.write_text("")
+            assert away.wait(30)
+            relay.mend()
+            pipe.read_text()
+            pipe.write_text("")
+            assert seen(host, settings) == [2]
