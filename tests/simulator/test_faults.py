@@ -148,7 +148,7 @@ def test_faults_are_met_by_place_in_order_and_number(azure: Simulator) -> None:
     assert get(URL.replace(".com", ".us")).status_code == 503
     assert requests.post(URL, timeout=10).status_code == 500
     azure.faults.clear()
-    assert requests.post(URL, timeout=10).status_code == 405
+    assert requests.post(URL, timeout=10).status_code == 401
 
 
 def test_a_reset_of_the_simulator_forgets_planned_faults(azure: Simulator) -> None:

@@ -167,7 +167,7 @@ def test_many_connections_are_served_at_once(azure: Simulator) -> None:
         each.start()
     for each in threads:
         each.join()
-    assert statuses == [404] * 40
+    assert statuses == [401] * 40
 
 
 def test_stopping_ends_open_connections_at_once() -> None:
