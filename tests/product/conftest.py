@@ -28,7 +28,7 @@ class Clock:
     """Seconds that pass only when somebody sleeps."""
 
     def __init__(self) -> None:
-        self.now = 1000.0
+        self.now = 0.0
         self.slept: list[float] = []
 
     def __call__(self) -> float:
@@ -75,7 +75,13 @@ def make_graph(azure: Simulator, clock: Clock) -> Callable[..., Graph]:
 
     def make(**parameters: Any) -> Graph:
         tokens = parameters.pop("tokens", None) or Tokens(IssuedTokens(azure))
-        usual = {"budget": 100.0, "clock": clock, "sleep": clock.sleep, "jitter": lambda: 1.0, "timeout": (5.0, 5.0)}
+        usual: dict[str, Any] = {
+            "budget": 100.0,
+            "clock": clock,
+            "sleep": clock.sleep,
+            "jitter": lambda: 1.0,
+            "timeout": (5.0, 5.0),
+        }
         return Graph(parameters.pop("root", GRAPH), tokens, **(usual | parameters))
 
     return make
@@ -108,16 +114,16 @@ type Console = Callable[..., Printed]
 def console(azure: Simulator, tmp_path: Path, leaks: Leaks) -> Console:
     """Runs `python -m entra_users` in an empty folder, with the settings given as environment variables."""
 
-    def run(*arguments: str | Path, settings: Mapping[str, str] | None = None, **options: Any) -> Printed:
+    def run(*arguments: str | Path, settings: Mapping[str, str] | None = None) -> Printed:
         done = subprocess.run(
-            [sys.executable, "-m", "entra_users", *map(str, arguments)],
+            [sys.executable, "-W", "error", "-m", "entra_users", *map(str, arguments)],
             env=program_environment(azure) | dict(settings or {}),
             cwd=tmp_path,
             check=False,
             timeout=60,
-            **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options),
+            capture_output=True,
         )
-        out, err = done.stdout or b"", (done.stderr or b"").decode()
+        out, err = done.stdout, done.stderr.decode()
         leaks.note("what the console printed", out.decode(errors="replace"))
         leaks.note("what the console said", err)
         return Printed(status=done.returncode, out=out, err=err)
@@ -129,16 +135,14 @@ def program_environment(azure: Simulator) -> dict[str, str]:
     """The environment of a program: the way to the simulator and what every program needs, no settings."""
     kept = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START", "COVERAGE_FILE")
     inherited = {name: os.environ[name] for name in kept if name in os.environ}
-    return inherited | azure.environment | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+    return inherited | azure.environment | {"PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="module")
 def host(_simulator: Simulator, leaks: Leaks) -> Iterator[FunctionsHost]:
     """The app in Microsoft's worker, behind the stand-in for `func start`; one for all tests of a module."""
     _simulator.reset()
-    environment = {
-        name: value for name, value in program_environment(_simulator).items() if name not in ("PYTHONWARNINGS",)
-    }
+    environment = program_environment(_simulator)
     settings = _simulator.app_settings("secret") | {
         "AzureWebJobsStorage": "UseDevelopmentStorage=true",
         "SYNC_SCHEDULE": "0 0 2 * * *",

@@ -28,8 +28,10 @@ def test_extensions_can_be_read(name: str) -> None:
         ("aboutMe", "aboutMe is given by Graph for one user at a time only, never in a list (501)."),
         (
             "signInActivity",
-            "signInActivity is limited by Graph to 10 requests a minute and needs AuditLog.Read.All and a Microsoft"
-            " Entra ID P1 licence: a complete list would take hours.",
+            (
+                "signInActivity is limited by Graph to 10 requests a minute and needs AuditLog.Read.All and a Microsoft"
+                " Entra ID P1 licence: a complete list would take hours."
+            ),
         ),
         ("DisplayName", "DisplayName is spelt displayName."),
         ("ABOUTME", "ABOUTME is spelt aboutMe."),
