@@ -45,8 +45,10 @@ def export_partition(
     def lines() -> Iterator[bytes]:
         for users in read_partition(lane, partition, plan.select):
             yield ndjson(users)
+            read = len(users)
+            del users  # as in `Graph.pages`
             if progress is not None:
-                progress(len(users))
+                progress(read)
             if sleep is not None:
                 sleep(0)
 

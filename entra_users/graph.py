@@ -208,6 +208,7 @@ class Graph:
             if page.next_link is None:
                 return
             url = page.next_link
+            del page  # so that two pages of one lane are never in memory at once
             if url in followed:
                 raise BrokenPaging(
                     "Graph gave a next link a second time, which would never end. Nothing was left out so far, but the"
@@ -261,7 +262,7 @@ class Graph:
             ) as response:
                 body = response.raw.read(decode_content=False)
                 if response.headers.get("Content-Encoding") == "gzip":
-                    body = isal_zlib.decompress(body, _GZIP)
+                    body = isal_zlib.decompress(body, _GZIP, 1 << 20)
                 return Answer(status=response.status_code, headers=response.headers, body=body)
         # Not chained: the errors on the way quote the address, whose query may hold a continuation.
         except (requests.Timeout, urllib3.exceptions.TimeoutError):

@@ -103,6 +103,7 @@ def read_users(graph: Graph, url: str, *, advanced: bool = False) -> Iterator[li
         try:
             for page in graph.pages(url, advanced=advanced):
                 yield _unseen(page.users, seen)
+                del page  # as in `Graph.pages`
         except PageTokenExpired:
             if restarts == MAX_RESTARTS:
                 raise
