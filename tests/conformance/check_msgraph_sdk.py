@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from simulator import Simulator
-from simulator.demo import app_environment
+from simulator.demo import app_environment, app_folder
 from simulator.functions import FunctionsHost
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +48,7 @@ def sdk(tenant: Simulator) -> dict[str, str]:
 @pytest.fixture
 def host(tenant: Simulator, tmp_path: Path) -> Iterator[FunctionsHost]:
     """The app, started against the simulated tenant."""
-    with FunctionsHost(ROOT, app_environment(tenant, tmp_path)) as running:
+    with FunctionsHost(app_folder(tmp_path), app_environment(tenant, tmp_path)) as running:
         yield running
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from simulator import Simulator
-from simulator.demo import app_environment
+from simulator.demo import app_environment, app_folder
 from simulator.functions import FunctionsHost
 
 ROOT = Path(__file__).parents[2]
@@ -22,5 +22,5 @@ def tenant(azure: Simulator) -> Simulator:
 @pytest.fixture
 def host(tenant: Simulator, tmp_path: Path) -> Iterator[FunctionsHost]:
     """The app, which stores users in `tmp_path / "users"`."""
-    with FunctionsHost(ROOT, app_environment(tenant, tmp_path)) as running:
+    with FunctionsHost(app_folder(tmp_path), app_environment(tenant, tmp_path)) as running:
         yield running
