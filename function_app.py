@@ -5,7 +5,7 @@
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, List, cast  # noqa: UP035 -- as below
 
 import azure.functions as func
@@ -20,7 +20,10 @@ START, PARTITION, STORAGE = "users-sync-start", "users-sync-partition", "AzureWe
 
 # A fault in the settings ends the start with a message that names every one of them.
 settings = Settings.read(os.environ)
-app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+# With CALLER_AUTH=entra App Service has checked the caller's token before a request comes here.
+app = func.FunctionApp(
+    http_auth_level=func.AuthLevel.FUNCTION if settings.caller_auth == "key" else func.AuthLevel.ANONYMOUS
+)
 
 _services: "list[Service]" = []
 _opening = threading.Lock()
@@ -29,53 +32,50 @@ _opening = threading.Lock()
 @app.route("users", methods=["GET"])
 def users(req: func.HttpRequest) -> func.HttpResponse:
     """One live page of users."""
-    return _http(_service().list_users(req.url, req.params, cast("Mapping[str, str]", req.headers)))
+    return _answer(req, lambda service: service.list_users(req.url, req.params, _headers(req)))
 
 
 @app.route("users/{key}", methods=["GET"])
 def user(req: func.HttpRequest) -> func.HttpResponse:
     """One live user, by id or userPrincipalName."""
-    return _http(_service().get_user(req.route_params["key"], req.params))
+    return _answer(req, lambda service: service.get_user(req.route_params["key"], req.params))
 
 
 @app.route("sync", methods=["POST"])
 @app.queue_output("message", START, STORAGE)
 def sync_start(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
     """Start a run; `full=true` reads everything anew, `force=true` publishes even if the directory shrank."""
-    response, start = _service().request_run(req.url, req.params)
-    if start is not None:
-        message.set(start)
-    return _http(response)
+    return _answer(req, lambda service: service.request_run(req.url, req.params, message.set))
 
 
 @app.route("sync", methods=["GET"])
 def sync_latest(req: func.HttpRequest) -> func.HttpResponse:
     """How the run that began last stands."""
-    return _http(_service().get_run())
+    return _answer(req, lambda service: service.get_run())
 
 
 @app.route("sync/{run}", methods=["GET"])
 def sync_status(req: func.HttpRequest) -> func.HttpResponse:
     """How a run stands."""
-    return _http(_service().get_run(req.route_params["run"]))
+    return _answer(req, lambda service: service.get_run(req.route_params["run"]))
 
 
 @app.route("snapshot", methods=["GET"])
 def snapshot(req: func.HttpRequest) -> func.HttpResponse:
     """The manifest of the published snapshot."""
-    return _http(_service().get_snapshot())
+    return _answer(req, lambda service: service.get_snapshot())
 
 
 @app.route("snapshot/{*file}", methods=["GET"])
 def snapshot_file(req: func.HttpRequest) -> func.HttpResponse:
     """A file of the published snapshot."""
-    return _http(_service().get_file(req.route_params["file"]))
+    return _answer(req, lambda service: service.get_file(req.route_params["file"]))
 
 
 @app.route("changes", methods=["GET"])
 def changes(req: func.HttpRequest) -> func.HttpResponse:
     """Who was added, updated and removed since a run."""
-    return _http(_service().get_changes(req.params))
+    return _answer(req, lambda service: service.get_changes(req.params))
 
 
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -130,5 +130,11 @@ def _service() -> "Service":
         return _services[0]
 
 
-def _http(response: "Response") -> func.HttpResponse:
+def _answer(req: func.HttpRequest, ask: "Callable[[Service], Response]") -> func.HttpResponse:
+    service = _service()
+    response = service.refuse(_headers(req)) or ask(service)
     return func.HttpResponse(response.body, status_code=response.status, headers=response.headers)
+
+
+def _headers(req: func.HttpRequest) -> Mapping[str, str]:
+    return cast("Mapping[str, str]", req.headers)

@@ -137,6 +137,13 @@ def error_response(error: EntraUsersError, advice: str = "") -> Response:
     return Response(status=status, headers=headers, body=msgspec.json.encode(document))
 
 
+def unauthorized() -> Response:
+    """What a caller gets who comes without a token where App Service authentication should have asked for one."""
+    message = "Send a token for this app's own registration as Authorization: Bearer; see docs/deploy.md, callers."
+    document = {"error": {"code": "InvalidAuthenticationToken", "message": message}}
+    return Response(status=401, headers={"Content-Type": MEDIA_TYPES["json"]}, body=msgspec.json.encode(document))
+
+
 def _page_response(page: Page, form: str, columns: Sequence[str], following: str | None) -> Response:
     headers = {"Content-Type": MEDIA_TYPES[form]}
     if form != "json" and following is not None:

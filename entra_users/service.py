@@ -19,6 +19,9 @@ from entra_users.store import Store
 from entra_users.sync import Sync
 
 logger = logging.getLogger(__name__)
+# The SDKs tell of every request and of its headers.
+logging.getLogger("azure.core").setLevel(logging.WARNING)
+logging.getLogger("azure.identity").setLevel(logging.WARNING)
 
 
 class Once[T]:
@@ -64,21 +67,30 @@ class Service:
         disclosed = self._settings.users_select
         return self._answer(lambda: api.get_user(self._graph.get(), key, parameters, disclosed=disclosed))
 
-    def request_run(self, url: str, parameters: Mapping[str, str]) -> tuple[Response, str | None]:
-        """The answer to who asks for a run, and the message that starts it; no message when one is active."""
+    def refuse(self, headers: Mapping[str, str]) -> Response | None:
+        """The answer to a caller whom App Service has not let through, although it should stand in front of the app.
+
+        The platform takes this header away from requests and sets it itself once it has checked the caller's token:
+        https://learn.microsoft.com/en-us/azure/app-service/configure-authentication-user-identities
+        """
+        if self._settings.caller_auth == "key" or headers.get("X-MS-CLIENT-PRINCIPAL-ID"):
+            return None
+        return api.unauthorized()
+
+    def request_run(self, url: str, parameters: Mapping[str, str], send: Callable[[str], object]) -> Response:
+        """The answer to who asks for a run; the message that starts it is sent, unless one is active."""
         address = _address(url)
         full, force = (parameters.get(name, "").lower() == "true" for name in ("full", "force"))
-        messages: list[str] = []
 
         def work() -> Response:
             try:
                 start = self._start(full=full, force=force)
             except RunInProgress as error:
                 return sync_api.run_refused(error, address)
-            messages.append(_text(start))
+            send(_text(start))
             return sync_api.run_started(start, address)
 
-        return self._answer(work), next(iter(messages), None)
+        return self._answer(work)
 
     def run_is_due(self, *, past_due: bool) -> str | None:
         """The message that starts a run on schedule; None when one is active.

@@ -40,6 +40,7 @@ class Settings:
     snapshot_formats: tuple[str, ...] = ("ndjson",)
     snapshot_keep: int = 7
     changes_keep_days: int = 30
+    caller_auth: str = "key"
     applicationinsights_connection_string: str = field(default="", repr=False)
 
     @property
@@ -210,6 +211,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "AZURE_CLIENT_ID": _guid,
     "CREDENTIAL_WARN_DAYS": _whole(0),
     "USERS_SELECT": _select,
+    "CALLER_AUTH": _choice("key", "entra"),
     "HTTP_BUDGET_SECONDS": _seconds,
     "SYNC_BUDGET_SECONDS": _seconds,
     "USERS_STORE": _store,

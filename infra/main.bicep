@@ -203,6 +203,7 @@ module function 'modules/function.bicep' = {
         APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.applicationInsightsConnectionString
         APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.outputs.clientId};Authorization=AAD'
         AZURE_CLIENT_ID: identity.outputs.clientId
+        CALLER_AUTH: callerAuth
         GRAPH_CREDENTIAL: graphCredential
         GRAPH_CLOUD: cloud
         SYNC_SCHEDULE: syncSchedule
