@@ -71,6 +71,10 @@ class Dispatcher:
         """Return the process that has this index now."""
         return self._workers[index]
 
+    def pids(self) -> list[int]:
+        """Return the ids of the processes that answer, by index."""
+        return [worker.pid for worker in self._workers if worker.alive]
+
     async def kill(self, index: int) -> bool:
         """Kill a process (SIGKILL), and return when it is gone; False where it is just being replaced."""
         worker = self._workers[index]

@@ -75,6 +75,11 @@ class FunctionsHost:
         return self._runtime.queues
 
     @property
+    def pids(self) -> list[int]:
+        """The ids of the worker processes, by index; one that is just being replaced is left out."""
+        return self._runtime.dispatcher.pids()
+
+    @property
     def logs(self) -> list[LogEntry]:
         """What host and workers logged so far, oldest first."""
         return self._logs.entries()

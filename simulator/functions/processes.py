@@ -94,6 +94,11 @@ class Worker:
         listed = (await self._ask(listing)).function_metadata_response
         return (listed and listed.function_metadata_results) or []
 
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
     async def invoke(self, request: rpc.InvocationRequest, function: str) -> rpc.InvocationResponse:
         """Run a function.
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.functions_host.small_app import ENVIRONMENT, write_app
+
 PROJECT = Path(__file__).parents[2]
 
 
@@ -63,11 +65,11 @@ def test_a_taken_port_is_one_clear_line(app: Path) -> None:
 
 
 def test_an_app_that_cannot_start_is_told_plainly(tmp_path: Path) -> None:
-    (tmp_path / "host.json").write_text('{"version": "2.0"}')
-    (tmp_path / "function_app.py").write_text("raise ValueError('GRAPH_TENANT_ID is missing')")
-    done = subprocess.run(
-        command("--app", str(tmp_path), "--port", "0"), cwd=PROJECT, capture_output=True, text=True, check=False
+    arguments = command(
+        "--app", str(write_app(tmp_path, "raise ValueError('GRAPH_TENANT_ID is missing')")), "--port", "0"
     )
+    environment = os.environ | ENVIRONMENT
+    done = subprocess.run(arguments, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "ValueError: GRAPH_TENANT_ID is missing\n")
 
 

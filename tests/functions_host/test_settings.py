@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from simulator.functions import FunctionsHost, StartError
+from tests.functions_host.small_app import ENVIRONMENT, write_app
 
 
 def ask(host: FunctionsHost, session: requests.Session, path: str) -> str:
@@ -44,21 +45,20 @@ def test_the_app_comes_first_on_the_path_and_is_alone(
     assert not [path for path in found["path"] if path == project or path.startswith(f"{project}/simulator")]
 
 
-def test_packages_deployed_with_the_app_are_found(app: Path, tmp_path: Path, session: requests.Session) -> None:
+def test_packages_deployed_with_the_app_are_found(tmp_path: Path, session: requests.Session) -> None:
     """https://learn.microsoft.com/en-us/azure/azure-functions/functions-reference-python#package-management"""
     packages = tmp_path / ".python_packages/lib/site-packages"
     packages.mkdir(parents=True)
     (packages / "deployed.py").write_text("NAME = 'deployed'")
-    (tmp_path / "host.json").write_text('{"version": "2.0", "extensions": {"http": {"routePrefix": ""}}}')
-    (tmp_path / "function_app.py").write_text(
-        "import azure.functions as func\n"
+    source = (
         "import deployed\n"
         "app = func.FunctionApp()\n"
         "@app.route('name', auth_level=func.AuthLevel.ANONYMOUS)\n"
         "def name(req: func.HttpRequest) -> str:\n"
         "    return deployed.NAME\n"
     )
-    with FunctionsHost(tmp_path) as host:
+    write_app(tmp_path, source, '{"version": "2.0", "extensions": {"http": {"routePrefix": ""}}}')
+    with FunctionsHost(tmp_path, ENVIRONMENT) as host:
         assert session.get(f"{host.url}/name").text == "deployed"
 
 
@@ -72,12 +72,6 @@ def test_the_functions_are_listed_with_their_triggers(host: FunctionsHost) -> No
     assert (echo.methods, echo.auth_level) == (("GET", "POST", "HEAD"), "function")
     assert (nightly.trigger, nightly.schedule and nightly.schedule.text) == ("timerTrigger", "0 0 2 * * *")
     assert (work.trigger, work.queue, work.outputs) == ("queueTrigger", "work", {"seen": "seen"})
-
-
-def write_app(folder: Path, source: str, host_json: str = '{"version": "2.0"}') -> Path:
-    (folder / "host.json").write_text(host_json)
-    (folder / "function_app.py").write_text(f"import azure.functions as func\n{source}\n")
-    return folder
 
 
 BLOB = """
@@ -100,7 +94,7 @@ def tick(timer: func.TimerRequest) -> None: ...
         ("import there_is_no_such_module", "ModuleNotFoundError: No module named 'there_is_no_such_module'"),
         ("raise ValueError('GRAPH_TENANT_ID is missing')", "ValueError: GRAPH_TENANT_ID is missing"),
         ("raise SystemExit('GRAPH_TENANT_ID is missing')", "GRAPH_TENANT_ID is missing"),
-        ("", "ValueError: Could not find top level function app instances in function_app.py."),
+        ("", "ValueError: Could not find top level function app instances in small_app.py."),
         ("app = func.FunctionApp()", "No functions were found: is there a function_app.py with one?"),
         (
             TIMER.format(schedule="%UNKNOWN%"),
@@ -114,7 +108,7 @@ def tick(timer: func.TimerRequest) -> None: ...
     ],
 )
 def test_an_app_that_cannot_start_says_why(tmp_path: Path, source: str, message: str) -> None:
-    with pytest.raises(StartError) as raised, FunctionsHost(write_app(tmp_path, source)):
+    with pytest.raises(StartError) as raised, FunctionsHost(write_app(tmp_path, source), ENVIRONMENT):
         pass
     assert str(raised.value).startswith(message)
 

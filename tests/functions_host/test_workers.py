@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from simulator.functions import FunctionsHost, LogEntry
+from tests.functions_host.small_app import ENVIRONMENT, write_app
 
 
 def get(host: FunctionsHost, session: requests.Session, path: str) -> requests.Response:
@@ -50,10 +51,8 @@ def test_a_request_whose_worker_dies_is_a_502_and_another_worker_takes_over(
 
 def test_without_a_worker_the_answer_is_503(tmp_path: Path, session: requests.Session) -> None:
     """An app that does not start a second time: its worker is not replaced, and the log says why."""
-    (tmp_path / "host.json").write_text('{"version": "2.0"}')
-    (tmp_path / "function_app.py").write_text(
+    source = (
         "import pathlib\n"
-        "import azure.functions as func\n"
         "pathlib.Path('started').mkdir()\n"
         "app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)\n"
         "@app.route('a')\n"
@@ -65,7 +64,7 @@ def test_without_a_worker_the_answer_is_503(tmp_path: Path, session: requests.Se
         if entry.message.startswith("Worker 0 did not start again: FileExistsError"):
             given_up.set()
 
-    with FunctionsHost(tmp_path, show=show) as host:
+    with FunctionsHost(write_app(tmp_path, source), ENVIRONMENT, show=show) as host:
         host.kill_worker()
         assert given_up.wait(30)
         assert session.get(f"{host.url}/api/a").status_code == 503
@@ -152,15 +151,13 @@ def test_log_records_carry_function_invocation_and_worker(host: FunctionsHost, s
 
 
 def test_what_a_worker_prints_is_in_the_log(tmp_path: Path) -> None:
-    (tmp_path / "host.json").write_text('{"version": "2.0"}')
-    (tmp_path / "function_app.py").write_text(
-        "import azure.functions as func\n"
+    source = (
         "print('hello from the import', flush=True)\n"
         "app = func.FunctionApp()\n"
         "@app.route('a')\n"
         "def a(req: func.HttpRequest) -> str: ...\n"
     )
-    with FunctionsHost(tmp_path) as host:
+    with FunctionsHost(write_app(tmp_path, source), ENVIRONMENT) as host:
         pass
     assert ("Worker.Output", "hello from the import") in [(entry.category, entry.message) for entry in host.logs]
 
@@ -168,7 +165,9 @@ def test_what_a_worker_prints_is_in_the_log(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_no_process_is_left_behind(app: Path, session: requests.Session, workers: int) -> None:
     with FunctionsHost(app, workers=workers) as host:
-        processes = {int(get(host, session, "process").text) for _ in range(workers)}
+        processes = host.pids
+        assert {int(get(host, session, "process").text) for _ in processes} == set(processes)
+    assert len(processes) == workers
     for process in processes:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
