@@ -6,6 +6,7 @@ https://learn.microsoft.com/en-us/graph/throttling
 
 import copy
 import http.client
+import logging
 import random
 import re
 import threading
@@ -25,6 +26,9 @@ from entra_users.errors import BrokenPaging, EntraUsersError, MalformedPage, Thr
 from entra_users.graph_errors import graph_error
 from entra_users.retry import REPEATABLE, pause
 from entra_users.tokens import Tokens
+
+# Its debug records hold the addresses asked for, and with them continuations.
+logging.getLogger("urllib3").setLevel(logging.INFO)
 
 _GZIP = 31  # zlib's number for the gzip format
 # An attempt is not begun with less: what is left of the budget by then could only end in a timeout.

@@ -18,7 +18,7 @@ from simulator.faults import answered, page_fault
 from tests.product.conftest import GRAPH
 
 # The fixtures hold a server and a clock; each example begins anew with a directory of its own.
-OVER_THE_WIRE = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+OVER_THE_WIRE = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def url_of(top: int) -> str:
