@@ -8,6 +8,7 @@ from typing import Any, cast
 from entra_users.clouds import CLOUDS, Cloud
 from entra_users.errors import SettingsError
 from entra_users.properties import DEFAULT_SELECT, select_faults
+from entra_users.schedule import read_schedule
 
 CREDENTIALS = ("secret", "certificate", "federated", "managed-identity")
 """The values of `GRAPH_CREDENTIAL`."""
@@ -186,8 +187,7 @@ def _vault_name(text: str) -> str:
 
 
 def _schedule(text: str) -> str:
-    if len(text.split()) != 6:
-        raise ValueError("must have six fields, {second} {minute} {hour} {day} {month} {day of week}, in UTC.")
+    read_schedule(text)  # the timer's trigger reads the text itself
     return text
 
 
