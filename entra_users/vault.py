@@ -64,7 +64,7 @@ def read_secret(vault_url: str, name: str, credential: "Callable[[], TokenCreden
             status=error.status_code,
             code=_code(error),
         ) from None  # where an answer was cut short, the SDK's error quotes what came of the secret
-    except AzureError as error:
+    except (AzureError, ValueError) as error:  # the latter where what answers is no vault of this address
         raise VaultError(
             f"Key Vault {vault_url} could not be asked for {name!r}: {first_line(error)} Check KEY_VAULT_URL, the"
             " network to it, and the managed identity."
