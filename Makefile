@@ -1,5 +1,5 @@
 # Everything a fresh machine needs: Python 3.13 and make. `make` lists the targets.
-PYTHON ?= python3
+PYTHON ?= $(shell command -v python3.13 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 

@@ -13,6 +13,7 @@ from entra_users.errors import (
     CredentialError,
     EntraUsersError,
     Incomplete,
+    MalformedPage,
     NotFound,
     ObjectNotFound,
     RestartRequired,
@@ -84,6 +85,7 @@ def get_user(graph: Graph, key: str, parameters: Mapping[str, str], *, disclosed
 
     Raises:
         BadQuery: a parameter is wrong, or callers may not look for users by name.
+        MalformedPage: the answer is not a user.
         EntraUsersError: as `Graph.get`.
     """
     given = {name: value for name, value in parameters.items() if name != "code"}
@@ -93,6 +95,10 @@ def get_user(graph: Graph, key: str, parameters: Mapping[str, str], *, disclosed
     if "userPrincipalName" not in disclosed and not is_id(key):
         raise BadQuery("Name the user by id: this app does not disclose userPrincipalName.", status=400)
     answer = graph.get(user_url(graph.root, key, query.selected(options)))
+    try:
+        _object.decode(answer.body)
+    except ValueError:
+        raise MalformedPage("Graph answered with something that is not a user.", status=answer.status) from None
     return Response(headers={"Content-Type": MEDIA_TYPES["json"]}, body=answer.body)
 
 
@@ -135,6 +141,9 @@ def error_response(error: EntraUsersError, advice: str = "") -> Response:
         # Whole seconds are what every client reads; rounding up keeps the service's wish.
         headers["Retry-After"] = str(-int(-(error.retry_after or 10.0) // 1))
     return Response(status=status, headers=headers, body=msgspec.json.encode(document))
+
+
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def unauthorized() -> Response:

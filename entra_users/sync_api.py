@@ -1,12 +1,12 @@
 """Runs, snapshots and changes over HTTP."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from entra_users.api import Response, error_response
-from entra_users.errors import NotFound, RunInProgress
+from entra_users.errors import BadQuery, NotFound, RunInProgress
 from entra_users.formats import MEDIA_TYPES
 from entra_users.parts import read_lines
 from entra_users.runs import changes_files, latest_run, run_status
@@ -18,6 +18,22 @@ LINK_SECONDS = 300.0
 
 RUN_HEADER = "X-Snapshot-Run"
 """The run that an answer is as of: what to give as `since` next time."""
+
+
+def run_flags(parameters: Mapping[str, str]) -> dict[str, bool]:
+    """`full` and `force` as a caller gave them; false where not.
+
+    Raises:
+        BadQuery: one is neither true nor false, or something else was given.
+    """
+    flags = {"full": False, "force": False}
+    for name, value in parameters.items():
+        if name == "code":
+            continue
+        if name not in flags or value not in ("true", "false"):
+            raise BadQuery(f"{name} is not an option here, or not true or false: there are full and force.", status=400)
+        flags[name] = value == "true"
+    return flags
 
 
 def run_started(start: Start, address: str) -> Response:
@@ -79,10 +95,13 @@ def get_changes(store: Store, since: str) -> Response:
     """All changes after a run as NDJSON, in the order in which they are to be applied: the last of a user counts.
 
     Raises:
+        BadQuery: `since` is empty.
         NotFound: there is no snapshot, or `since` is not a run's id.
         ResyncRequired: changes since then are not kept any more.
         StoreError: as the store's methods.
     """
+    if not since:
+        raise BadQuery("since is missing: give the run that you last read, as GET /api/snapshot names it.", status=400)
     manifest = _published(store)
 
     def lines() -> Iterator[bytes]:
