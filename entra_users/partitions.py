@@ -154,8 +154,15 @@ _created = msgspec.json.Decoder(_Created)
 
 
 def created(user: msgspec.Raw | bytes) -> str | None:
-    """The `createdDateTime` in one user's JSON."""
-    return _created.decode(user).createdDateTime
+    """The `createdDateTime` in one user's JSON.
+
+    Raises:
+        MalformedPage: it is not a date.
+    """
+    try:
+        return _created.decode(user).createdDateTime
+    except ValueError:
+        raise MalformedPage("Graph sent a user whose createdDateTime is not a date.") from None
 
 
 class _Range:

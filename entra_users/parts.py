@@ -38,7 +38,7 @@ def write_file(store: Store, name: str, lines: Iterable[bytes]) -> File:
                 file.write(tally.of(compressor.compress(block)))
             file.write(tally.of(compressor.flush()))
     except ObjectChanged:
-        return _describe(store, name)
+        return describe_file(store, name)
     return File(name=name, lines=count, bytes=tally.bytes, sha256=tally.sha256)
 
 
@@ -56,22 +56,25 @@ def read_lines(store: Store, file: File) -> Generator[list[bytes]]:
 
 def _verified(stream: BinaryIO, file: File) -> Iterator[list[bytes]]:
     tally, count, rest = _Tally(), 0, b""
-    try:
-        for block in _inflated(stream, tally):
-            lines = (rest + block).split(b"\n")
-            rest = lines.pop()
-            count += len(lines)
-            yield lines
-    except (isal_zlib.error, EOFError) as error:
-        raise CorruptObject(f"{file.name} is damaged: {error}. {_REMEDY}") from error
+    for block in _inflated(stream, file.name, tally):
+        lines = (rest + block).split(b"\n")
+        rest = lines.pop()
+        count += len(lines)
+        yield lines
     if tally.sha256 != file.sha256 or count != file.lines or rest:
         raise CorruptObject(f"{file.name} is not what was written: its sha256 or number of lines differs. {_REMEDY}")
 
 
-def _describe(store: Store, name: str) -> File:
+def describe_file(store: Store, name: str) -> File:
+    """What a file is that was written before, maybe by another.
+
+    Raises:
+        CorruptObject: it is not a whole file.
+        StoreError: as `Store.open`.
+    """
     tally = _Tally()
     with store.open(name) as stream:
-        count = sum(block.count(b"\n") for block in _inflated(stream, tally))
+        count = sum(block.count(b"\n") for block in _inflated(stream, name, tally))
     return File(name=name, lines=count, bytes=tally.bytes, sha256=tally.sha256)
 
 
@@ -93,14 +96,17 @@ class _Tally:
         return self._digest.hexdigest()
 
 
-def _inflated(stream: BinaryIO, tally: "_Tally") -> Iterator[bytes]:
+def _inflated(stream: BinaryIO, name: str, tally: "_Tally") -> Iterator[bytes]:
     """What a gzip stream holds, in blocks of at most a megabyte: a megabyte of gzip can be many of JSON."""
     decompressor = isal_zlib.decompressobj(_GZIP)
-    while data := stream.read(_CHUNK):
-        tally.of(data)
-        while data:
-            yield decompressor.decompress(data, _CHUNK)
-            data = decompressor.unconsumed_tail
-    yield decompressor.flush()
+    try:
+        while data := stream.read(_CHUNK):
+            tally.of(data)
+            while data:
+                yield decompressor.decompress(data, _CHUNK)
+                data = decompressor.unconsumed_tail
+        yield decompressor.flush()
+    except isal_zlib.error as error:
+        raise CorruptObject(f"{name} is damaged: {error}. {_REMEDY}") from error
     if not decompressor.eof:
-        raise EOFError("it ends early")
+        raise CorruptObject(f"{name} is damaged: it ends early. {_REMEDY}")
