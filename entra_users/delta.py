@@ -23,7 +23,7 @@ class Changes:
     """The last that Graph said of each user who changed, and where the next changes begin."""
 
     users: Mapping[str, msgspec.Raw | None]
-    """By id: the user's properties as far as they were ever set, or None for who is no longer there."""
+    """By id, last changed last: the properties that were ever set, or None for who is no longer there."""
     link: str = field(repr=False)
 
 
@@ -49,7 +49,7 @@ def latest_link(graph: Graph, select: Sequence[str]) -> str:
 def read_changes(graph: Graph, link: str) -> Changes:
     """All changes since a delta link.
 
-    One user may come several times, in any order, and again in a later round: the last time counts.
+    One user may come several times, in any order, and again in a later round: what is said last counts.
 
     Raises:
         ResyncRequired: the link is no longer valid, or there are more than 50,000 changes.
@@ -76,11 +76,22 @@ def _read_round(graph: Graph, link: str) -> Changes:
             except msgspec.DecodeError as error:
                 raise MalformedPage("Graph sent a change without the id of whom it concerns.") from error
             # Taken out first, so that the order is that of each user's last change.
-            users.pop(change.id, None)
-            users[change.id] = None if change.removed is not None else item.copy()
+            earlier = users.pop(change.id, None)
+            users[change.id] = None if change.removed is not None else _laid_over(earlier, item)
         if len(users) > MAX_CHANGES:
             raise ResyncRequired(f"More than {MAX_CHANGES:,} users changed: a full read is faster.", code="manyChanges")
         following = page.delta_link
     if following is None:
         raise MalformedPage("Graph's last page of changes came without a delta link, so that some may be missing.")
     return Changes(users=users, link=following)
+
+
+def _laid_over(earlier: msgspec.Raw | None, item: msgspec.Raw) -> msgspec.Raw:
+    """What a round has said of a user so far: each time it is at least what changed, and not always all there is.
+
+    https://learn.microsoft.com/en-us/graph/delta-query-overview#resource-representation-in-the-delta-query-response
+    """
+    if earlier is None:
+        return item.copy()
+    said: list[dict[str, Any]] = [msgspec.json.decode(each) for each in (earlier, item)]
+    return msgspec.Raw(msgspec.json.encode(said[0] | said[1]))
