@@ -1,15 +1,13 @@
 """An incremental run: what changed since the snapshot's delta link, merged into its parts."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
-import msgspec
-
-from entra_users.delta import read_changes
+from entra_users.delta import Changes, read_changes
+from entra_users.errors import RunInProgress
 from entra_users.graph import Graph
 from entra_users.merge import Outcome, merge
-from entra_users.parts import read_lines, write_file
+from entra_users.parts import describe_file, read_lines, write_file
 from entra_users.snapshot import File, Manifest, Part
 from entra_users.store import Store
 
@@ -32,14 +30,19 @@ def follow(graph: Graph, store: Store, run: str, manifest: Manifest) -> Followed
 
     Raises:
         ResyncRequired: the delta link is no longer valid, or too much changed.
+        RunInProgress: the run was begun before, and another has published since.
         EntraUsersError: as Graph and store; nothing that is published was touched.
     """
-    changes = read_changes(graph, str(manifest.delta_link))
-    outcome = Outcome()
-    if not changes.users:
-        return Followed(parts=manifest.parts, changes=None, added=0, updated=0, removed=0, link=changes.link)
-    # Kept first, and read back: whoever does this run again after a crash writes the same parts.
-    link, users = _keep(store, run, changes.link, changes.users)
+    since, outcome = str(manifest.delta_link), Outcome()
+    if not is_followed(store, run):
+        changes = read_changes(graph, since)
+        if not changes.users:
+            return Followed(parts=manifest.parts, changes=None, added=0, updated=0, removed=0, link=changes.link)
+        _keep(store, run, since, changes)
+    # Read back even if just written: whoever does this run again after a crash, or at once, writes the same parts.
+    begun, link, users = _kept(store, run)
+    if begun != since:
+        raise RunInProgress(f"Another run published since run {run} was begun; its snapshot stands.")
     lines = merge(store, run, manifest.parts, users, manifest.select, outcome)
     file = write_file(store, f"snapshots/{run}/changes.ndjson.gz", lines)
     # Graph also repeats what it told in an earlier round.
@@ -54,14 +57,29 @@ def follow(graph: Graph, store: Store, run: str, manifest: Manifest) -> Followed
     )
 
 
-def _keep(
-    store: Store, run: str, link: str, users: Mapping[str, msgspec.Raw | None]
-) -> tuple[str, dict[str, bytes | None]]:
-    """Write changes down for a run, or read what was written down for it before: the delta link and the users."""
-    lines = (
-        b"%s\t%s\n" % (user_id.encode(), bytes(user or b"").replace(b"\n", b" ")) for user_id, user in users.items()
+def is_followed(store: Store, run: str) -> bool:
+    """Whether a run was begun as an incremental one; it goes on as one, since full runs name their parts alike."""
+    return bool(store.names(_name(run)))
+
+
+def _name(run: str) -> str:
+    return f"runs/{run}/delta.gz"
+
+
+def _keep(store: Store, run: str, since: str, changes: Changes) -> None:
+    """Write changes down for a run, unless that was done before: both delta links, and the users."""
+    links = f"{since}\t{changes.link}\n".encode()
+    users = (
+        b"%s\t%s\n" % (user_id.encode(), bytes(user or b"").replace(b"\n", b" "))
+        for user_id, user in changes.users.items()
     )
-    file = write_file(store, f"runs/{run}/delta.gz", chain([link.encode() + b"\n"], lines))
-    first, *kept = [line for block in read_lines(store, file) for line in block]
-    pairs = (line.partition(b"\t") for line in kept)
-    return first.decode(), {user_id.decode(): user or None for user_id, _, user in pairs}
+    write_file(store, _name(run), chain([links], users))
+
+
+def _kept(store: Store, run: str) -> tuple[str, str, dict[str, bytes | None]]:
+    """What was written down for a run: the delta link that it began from, the next one, and the users."""
+    file = describe_file(store, _name(run))
+    links, *kept = [line for block in read_lines(store, file) for line in block]
+    begun, _, link = links.decode().partition("\t")
+    users = (line.partition(b"\t") for line in kept)
+    return begun, link, {user_id.decode(): user or None for user_id, _, user in users}

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from entra_users.errors import (
+    CredentialError,
     EntraUsersError,
     Incomplete,
     IncompleteDirectory,
@@ -21,8 +22,8 @@ from entra_users.errors import (
     StoreUnavailable,
     Unavailable,
 )
-from entra_users.runs import active_run, dead_run, exported_numbers, fail_run
-from entra_users.snapshot import End, Plan, Record, Start, create_record, new_run, read_manifest, read_record
+from entra_users.runs import active_run, dead_run, exported_numbers, fail_run, next_run
+from entra_users.snapshot import End, Plan, Record, Start, create_record, read_manifest, read_record
 from entra_users.store import Store
 from entra_users.sync import Sync
 
@@ -37,6 +38,8 @@ class PartitionMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     run: str
     number: int
+    force: bool = False
+    """Publish even if the directory shrank."""
 
 
 def start_run(
@@ -64,10 +67,10 @@ def start_run(
         RunInProgress: another run is active; its `run` names it.
         StoreError: as the store's methods.
     """
-    if not take_over and (active := active_run(store, now)) is not None:
-        raise RunInProgress(f"Run {active} is active; see GET /api/sync/{active}.", run=active)
     manifest, _ = read_manifest(store)
-    run = dead_run(store, manifest, select, now) or new_run(now, suffix)
+    if not take_over and (active := active_run(store, manifest, now)) is not None:
+        raise RunInProgress(f"Run {active} is active; see GET /api/sync/{active}.", run=active)
+    run = dead_run(store, manifest, select, now) or next_run(manifest, now, suffix)
     start = Start(run=run, at=now, full=full, force=force)
     create_record(store, f"runs/{run}/start.json", start)
     return start
@@ -79,7 +82,7 @@ def do_start(sync: Sync, store: Store, message: bytes, *, delivery: int, inline_
     Args:
         sync: does the work.
         store: holds the run.
-        message: as `start_message` made it, as JSON.
+        message: what `start_run` gave, as JSON.
         delivery: how often this message was delivered, from 1.
         inline_users: in a directory of up to so many users this worker exports all partitions itself.
 
@@ -95,7 +98,8 @@ def do_start(sync: Sync, store: Store, message: bytes, *, delivery: int, inline_
         exported = exported_numbers(store, begun.run)
         missing = [each.number for each in begun.partitions if each.number not in exported]
         if missing and (begun.users or 0) > inline_users:
-            return [msgspec.json.encode(PartitionMessage(run=begun.run, number=number)) for number in missing]
+            messages = (PartitionMessage(run=begun.run, number=number, force=start.force) for number in missing)
+            return list(map(msgspec.json.encode, messages))
         sync.export_all(begun)
         sync.publish(begun, force=start.force)
         return []
@@ -124,8 +128,7 @@ def do_partition(sync: Sync, store: Store, message: bytes, *, delivery: int) -> 
             return
         sync.export(plan, wanted.number)
         if exported_numbers(store, wanted.run).issuperset(each.number for each in plan.partitions):
-            start = read_record(store, f"runs/{wanted.run}/start.json", Start)
-            sync.publish(plan, force=start is not None and start.force)
+            sync.publish(plan, force=wanted.force)
 
     _attempt(store, wanted.run, delivery, work)
 
@@ -160,4 +163,5 @@ def ends_run(error: EntraUsersError) -> bool:
     return not isinstance(error, _PASSING) or isinstance(error, IncompleteDirectory)
 
 
-_PASSING = (Unavailable, RestartRequired, Incomplete, StoreUnavailable)
+# An identity or a right on a vault may be late, or be put right while the message waits.
+_PASSING = (Unavailable, RestartRequired, Incomplete, StoreUnavailable, CredentialError)

@@ -1,6 +1,7 @@
 """Runs as the store knows them: asked for, active, ended; and what is kept of them, for how long."""
 
 import logging
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from entra_users.snapshot import (
     Record,
     Start,
     create_record,
+    new_run,
     read_manifest,
     read_record,
 )
@@ -24,23 +26,32 @@ from entra_users.store import Store
 
 logger = logging.getLogger(__name__)
 
+_OF_RUN = re.compile(r"(\d{8}T\d{9}Z-[^/]+)/")
+
 QUIET = timedelta(minutes=15)
 """A run that has stored nothing for so long is taken for dead, and another may go on with it."""
 
 
-def active_run(store: Store, now: datetime) -> str | None:
-    """The latest run that was begun, has not ended, and stored something within the last 15 minutes."""
-    for run, names in reversed(names_by_run(store, "runs/").items()):
-        if f"runs/{run}/end.json" not in names:
+def next_run(manifest: Manifest | None, now: datetime, suffix: str) -> str:
+    """The id of a new run: ids sort by time, and after all that have ended well even where another's clock is ahead."""
+    least = [began(manifest.last_run) + timedelta(milliseconds=1)] if manifest else []
+    return new_run(max([now, *least]), suffix)
+
+
+def active_run(store: Store, manifest: Manifest | None, now: datetime) -> str | None:
+    """The latest run that was asked for, can still publish, and stored something within the last 15 minutes."""
+    for run, names in _open_runs(store, manifest):
+        if f"runs/{run}/start.json" in names:
             latest = max([began(run), *(receipt.at for receipt in receipts_of(store, run).values())])
-            return run if now - latest < QUIET else None
+            if now - latest < QUIET:
+                return run
     return None
 
 
 def dead_run(store: Store, manifest: Manifest | None, select: Iterable[str], now: datetime) -> str | None:
     """A planned full run that did not end and can go on: planned for this snapshot and select, within a day."""
-    for run, names in reversed(names_by_run(store, "runs/").items()):
-        if f"runs/{run}/plan.json" in names and f"runs/{run}/end.json" not in names:
+    for run, names in _open_runs(store, manifest):
+        if f"runs/{run}/plan.json" in names:
             plan = read_record(store, f"runs/{run}/plan.json", Plan)
             if plan is not None and plan.base == (manifest and manifest.run) and plan.select == list(select):
                 return run if now - plan.at < timedelta(days=1) else None
@@ -71,9 +82,9 @@ def exported_numbers(store: Store, run: str) -> set[int]:
     return {int(name.removeprefix(prefix).removesuffix(".json")) for name in store.names(prefix)}
 
 
-def find_record(manifest: Manifest, run: str) -> Record | None:
+def find_record(manifest: Manifest | None, run: str) -> Record | None:
     """What a run that ended well has done."""
-    return next((record for record in manifest.history if record.run == run), None)
+    return next((record for record in manifest.history if record.run == run), None) if manifest else None
 
 
 def began(run: str) -> datetime:
@@ -83,7 +94,7 @@ def began(run: str) -> datetime:
         NotFound: it is not a run's id.
     """
     try:
-        return datetime.strptime(run.partition("-")[0][:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+        return datetime.strptime(run.partition("-")[0], "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
     except ValueError as error:
         raise NotFound(f"{run!r} is not the id of a run, such as 20261123T020000000Z-1a2b3c4d.") from error
 
@@ -97,7 +108,7 @@ def run_status(store: Store, run: str) -> dict[str, Any]:
     """
     began(run)
     manifest, _ = read_manifest(store)
-    if manifest is not None and (record := find_record(manifest, run)) is not None:
+    if (record := find_record(manifest, run)) is not None:
         state = "unchanged" if record.mode == "unchanged" else "published"
         return {"run": run, "state": state, **msgspec.to_builtins(record)}
     start = read_record(store, f"runs/{run}/start.json", Start)
@@ -130,7 +141,10 @@ def latest_run(store: Store) -> str:
         NotFound: there was none yet.
     """
     manifest, _ = read_manifest(store)
-    runs = [*names_by_run(store, "runs/"), *([record.run for record in manifest.history] if manifest else [])]
+    known = ("start.json", "plan.json", "end.json")  # as to `run_status`
+    begun = names_by_run(store, "runs/").items()
+    runs = [run for run, names in begun if any(f"runs/{run}/{name}" in names for name in known)]
+    runs += [manifest.last_run] if manifest else []
     if not runs:
         raise NotFound("There was no run yet: start one with POST /api/sync, or python -m entra_users sync.")
     return max(runs)
@@ -153,9 +167,16 @@ def changes_files(manifest: Manifest, since: str) -> list[File]:
 
 
 def names_by_run(store: Store, prefix: str) -> dict[str, set[str]]:
-    """Names by the run they belong to, in the order of the runs."""
+    """Names by the run they belong to, in the order of the runs; what belongs to none is passed over."""
     found: dict[str, set[str]] = {}
     for name in store.names(prefix):
-        run = name.removeprefix(prefix).partition("/")[0]
-        found.setdefault(run, set()).add(name)
+        if (match := _OF_RUN.match(name, len(prefix))) is not None:
+            found.setdefault(match[1], set()).add(name)
     return dict(sorted(found.items()))
+
+
+def _open_runs(store: Store, manifest: Manifest | None) -> list[tuple[str, set[str]]]:
+    """Runs that can still publish, and the names of what they stored, latest first: later than the last, not ended."""
+    last = manifest.last_run if manifest else ""
+    runs = reversed(names_by_run(store, "runs/").items())
+    return [(run, names) for run, names in runs if run > last and f"runs/{run}/end.json" not in names]

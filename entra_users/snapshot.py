@@ -5,7 +5,7 @@
     runs/<run>/plan.json                 a full run's partitions, and the delta link from before it
     runs/<run>/done-00000.json           receipt of a finished partition
     runs/<run>/end.json                  why a run failed
-    runs/<run>/delta.ndjson.gz           the changes an incremental run applies
+    runs/<run>/delta.gz                  the changes an incremental run applies
     snapshots/<run>/part-00000.ndjson.gz one user a line, the bytes Graph sent; never changed
     snapshots/<run>/changes.ndjson.gz    {"change": "added|updated|removed", "id": ..., "user": {...}} of this run
     snapshots/<run>/users.csv.gz         where SNAPSHOT_FORMATS asks for it
@@ -81,6 +81,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str]
     usage: Usage
 
+    def __repr__(self) -> str:
+        return f"Plan(run={self.run!r})"  # the delta link is a continuation
+
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
     """A run failed."""
@@ -133,6 +136,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Oldest first."""
     delta_link: str | None = None
     """A continuation: it never leaves the store."""
+
+    @property
+    def last_run(self) -> str:
+        """The last run that ended well, whether or not it changed anything; every later one has a greater id."""
+        return self.history[-1].run
+
+    def __repr__(self) -> str:
+        return f"Manifest(run={self.run!r})"
 
 
 def new_run(now: datetime, suffix: str) -> str:

@@ -4,36 +4,25 @@ Everything a run has done is in the store, so that a run which was killed goes o
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 
 import msgspec
 
 from entra_users.delta import latest_link
-from entra_users.errors import (
-    BadQuery,
-    EntraUsersError,
-    ObjectChanged,
-    ResyncRequired,
-    RunFailed,
-    RunInProgress,
-)
+from entra_users.errors import BadQuery, EntraUsersError, ResyncRequired, RunFailed, RunInProgress
 from entra_users.export import export_partition
-from entra_users.follow import follow
-from entra_users.formats import csv_lines, csv_rows
+from entra_users.follow import follow, is_followed
 from entra_users.graph import Graph
 from entra_users.guards import check_count, check_shrink
 from entra_users.lanes import Sleep, in_lanes
-from entra_users.merge import Outcome, compare
+from entra_users.merge import Outcome
 from entra_users.partitions import count_users, plan_partitions
-from entra_users.parts import read_lines, write_file
-from entra_users.retention import keep_history, prune
-from entra_users.runs import find_record, forget_run, receipts_of
+from entra_users.publishing import publish_manifest, write_changes, write_csv
+from entra_users.runs import find_record, forget_run, next_run, receipts_of
 from entra_users.snapshot import (
-    LATEST,
     File,
     Manifest,
     Part,
@@ -42,8 +31,6 @@ from entra_users.snapshot import (
     Record,
     Start,
     create_record,
-    encode,
-    new_run,
     read_manifest,
     read_record,
 )
@@ -109,14 +96,18 @@ class Sync:
         A run that was begun before is not begun again: its plan, or its record, is given as it is.
 
         Raises:
+            RunInProgress: a run that was asked for later has published.
             EntraUsersError: as Graph and store; the published snapshot is untouched.
         """
+        manifest, etag = read_manifest(self._store)
+        if (record := self._published(manifest, start.run)) is not None:
+            return record
+        if manifest is not None and start.run < manifest.last_run:
+            # Ids sort in the order of publishing: that is what `since` goes by.
+            raise RunInProgress(f"Run {manifest.last_run} was asked for later than {start.run}, and has published.")
         if (plan := read_record(self._store, f"runs/{start.run}/plan.json", Plan)) is not None:
             return plan
-        manifest, etag = read_manifest(self._store)
-        if manifest is not None and (record := find_record(manifest, start.run)) is not None:
-            return record
-        reason = self._why_full(manifest, start)
+        reason = None if is_followed(self._store, start.run) else self._why_full(manifest, start)
         if reason is None and manifest is not None:
             try:
                 return self._follow(start, manifest, etag)
@@ -160,28 +151,26 @@ class Sync:
             RunFailed: a partition is not exported.
             EntraUsersError: as Graph and store; the published snapshot is untouched.
         """
-        manifest, etag = read_manifest(self._store)
-        if manifest is not None and (record := find_record(manifest, plan.run)) is not None:
-            return record
+        # Before the manifest: once it names this run, receipts are removed.
         receipts = receipts_of(self._store, plan.run)
+        manifest, etag = read_manifest(self._store)
+        if (record := self._published(manifest, plan.run)) is not None:
+            return record
+        if (manifest and manifest.run) != plan.base or (manifest and plan.run < manifest.last_run):
+            raise RunInProgress(f"Another run published while {plan.run} was reading; its snapshot stands.")
         if missing := [each.number for each in plan.partitions if each.number not in receipts]:
             raise RunFailed(f"Partition {missing[0]} of run {plan.run} is not exported yet.")
-        if (manifest and manifest.run) != plan.base:
-            raise RunInProgress(f"Another run published while {plan.run} was reading; its snapshot stands.")
         done = [receipts[each.number] for each in plan.partitions]
         parts = [each.part for each in done]
         users = sum(part.file.lines for part in parts)
         after = None if plan.users is None else count_users(self.graph)
         check_count(users, before=plan.users, after=after, tolerance=self._options.count_tolerance)
         self._check_shrink(manifest, users, force=force)
-        outcome, changes = Outcome(parts=parts), None
+        outcome, changes, notes = Outcome(added=users), None, plan.notes
         if manifest is not None:
-            outcome = Outcome()
-            changes = write_file(
-                self._store,
-                f"snapshots/{plan.run}/changes.ndjson.gz",
-                compare(self._store, manifest.parts, parts, outcome),
-            )
+            outcome, changes = write_changes(self._store, plan.run, manifest, parts)
+            if changes is None:
+                notes = [*notes, f"The snapshot of run {manifest.run} was damaged: what changed since is not known."]
         record = Record(
             run=plan.run,
             mode="full",
@@ -189,7 +178,7 @@ class Sync:
             started_at=plan.at,
             ended_at=self._now(),
             users=users,
-            added=outcome.added if manifest else users,
+            added=outcome.added,
             updated=outcome.updated,
             removed=outcome.removed,
             partitions=len(parts),
@@ -206,13 +195,21 @@ class Sync:
             counted=plan.users,
             parts=parts,
             csv=self._csv(plan.run, plan.select, parts),
-            notes=plan.notes,
-            changes_since=manifest.changes_since if manifest else plan.run,
+            notes=notes,
+            # Who has read what was damaged reads everything anew.
+            changes_since=manifest.changes_since if manifest and changes else plan.run,
             history=[*(manifest.history if manifest else []), record],
             delta_link=plan.delta_link,
         )
-        self._publish(published, etag)
+        self._publish(published, manifest, etag)
         self._catch_up(plan)
+        return record
+
+    def _published(self, manifest: Manifest | None, run: str) -> Record | None:
+        """The record of a run that has published, which then may have been killed before it tidied up."""
+        record = find_record(manifest, run)
+        if record is not None:
+            forget_run(self._store, run)
         return record
 
     def _why_full(self, manifest: Manifest | None, start: Start) -> str | None:
@@ -289,7 +286,7 @@ class Sync:
         if changed:
             csv = self._csv(start.run, manifest.select, parts)
             new = msgspec.structs.replace(new, run=start.run, published_at=record.ended_at, csv=csv)
-        self._publish(new, etag, run=start.run)
+        self._publish(new, manifest, etag)
         return record
 
     def _catch_up(self, plan: Plan) -> None:
@@ -300,7 +297,7 @@ class Sync:
         try:
             manifest, etag = read_manifest(self._store)
             if manifest is not None and manifest.run == plan.run:
-                self._follow(Start(run=new_run(now, "catchup"), at=now), manifest, etag)
+                self._follow(Start(run=next_run(manifest, now, "catchup"), at=now), manifest, etag)
         except EntraUsersError as error:
             logger.warning("The changes during run %s wait for the next run: %s", plan.run, error)
 
@@ -308,25 +305,17 @@ class Sync:
         if manifest is not None:
             check_shrink(users, before=manifest.users, most=self._options.max_shrink, force=force)
 
-    def _csv(self, run: str, select: Sequence[str], parts: Sequence[Part]) -> File | None:
-        if "csv" not in self._options.formats:
-            return None
-        rows = (
-            csv_rows(map(msgspec.Raw, lines), select) for part in parts for lines in read_lines(self._store, part.file)
-        )
-        return write_file(self._store, f"snapshots/{run}/users.csv.gz", chain([csv_lines([select])], rows))
+    def _csv(self, run: str, select: list[str], parts: list[Part]) -> File | None:
+        return write_csv(self._store, run, select, parts) if "csv" in self._options.formats else None
 
-    def _publish(self, manifest: Manifest, etag: str | None, *, run: str | None = None) -> None:
-        """Swap the manifest, if it is still the one that this run began from; then tidy up."""
-        run = run or manifest.run
-        if run == manifest.run:
-            create_record(self._store, f"snapshots/{run}/manifest.json", manifest)
-        manifest = keep_history(manifest, self._now() - timedelta(days=self._options.changes_days))
-        try:
-            self._store.swap(LATEST, encode(manifest), etag)
-        except ObjectChanged as error:
-            current, _ = read_manifest(self._store)
-            if current is None or find_record(current, run) is None:
-                raise RunInProgress("Another run published first; its snapshot stands.") from error
-        forget_run(self._store, run)
-        prune(self._store, manifest, keep=self._options.keep, now=self._now())
+    def _publish(self, manifest: Manifest, before: Manifest | None, etag: str | None) -> None:
+        options = self._options
+        publish_manifest(
+            self._store,
+            manifest,
+            before,
+            etag,
+            keep=options.keep,
+            changes_days=options.changes_days,
+            now=self._now(),
+        )
