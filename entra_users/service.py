@@ -19,9 +19,8 @@ from entra_users.store import Store
 from entra_users.sync import Sync
 
 logger = logging.getLogger(__name__)
-# The SDKs tell of every request and of its headers.
+# The SDKs tell of every request and of its headers; identity.py sees to azure.identity.
 logging.getLogger("azure.core").setLevel(logging.WARNING)
-logging.getLogger("azure.identity").setLevel(logging.WARNING)
 
 
 class Once[T]:
