@@ -1,4 +1,4 @@
-"""The console: `python -m entra_users users`, `sync`, `status`, `changes`.
+"""The console: `python -m entra_users users`, `sync`, `status`, `changes`, `check`.
 
 Settings come from environment variables, and from local.settings.json in the current folder where a variable is not
 set. Exit status: 0 done, 1 failed, 2 wrong use.
@@ -8,6 +8,7 @@ import argparse
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,9 +18,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from entra_users import console_sync, quickstart, remedies
+from entra_users import console_check, console_sync, quickstart, remedies
 from entra_users.connection import connect
 from entra_users.console import Progress, complain, one_answer, whole_output
+from entra_users.diagnosis import diagnose, wrong_settings
 from entra_users.directory import read_directory
 from entra_users.errors import EntraUsersError, SettingsError
 from entra_users.formats import MEDIA_TYPES, document
@@ -114,6 +116,22 @@ def _changes(given: argparse.Namespace, known: dict[str, str]) -> int:
     return 0
 
 
+def _check(given: argparse.Namespace, known: dict[str, str]) -> int:
+    """Check every link between the app and its users: settings, identity, Key Vault, Entra, Graph, the store."""
+    try:
+        diagnosis = diagnose(_settings(known))
+    except SettingsError as error:
+        diagnosis = wrong_settings(error)
+    if given.json:
+        text = msgspec.json.format(msgspec.json.encode(diagnosis)).decode()
+    else:
+        # https://no-color.org
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        text = console_check.table(diagnosis, width=shutil.get_terminal_size((100, 24)).columns, colour=colour)
+    sys.stdout.write(text + "\n")
+    return console_check.exit_status(diagnosis)
+
+
 def _settings(known: dict[str, str]) -> Settings:
     settings = Settings.read(_environment())
     known |= remedies.facts(settings)
@@ -152,6 +170,9 @@ def _parser() -> argparse.ArgumentParser:
     changes.add_argument("--since", required=True, metavar="RUN", help="a run's id, as status names it")
     changes.add_argument("--output", type=Path, metavar="FILE", help="write a file instead of standard output")
     changes.set_defaults(run=_changes)
+    check = commands.add_parser("check", help="what works, what does not, what to do", description=_check.__doc__)
+    check.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    check.set_defaults(run=_check)
     return parser
 
 

@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from azure.core.exceptions import HttpResponseError
 
-_REMEDIES = {
-    401: "The vault did not accept the identity's token: check that vault and identity are of one tenant.",
-    403: "Give the app's identity the role Key Vault Secrets User on the vault, and let the vault's firewall admit it.",
-    404: "Create it under this name, or correct the name in the settings.",
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VaultSecret:
@@ -35,13 +29,16 @@ class VaultSecret:
     """When the vault says that it expires (aware UTC); Key Vault itself goes on serving it."""
 
 
-def read_secret(vault_url: str, name: str, credential: "Callable[[], TokenCredential]") -> VaultSecret:
+def read_secret(
+    vault_url: str, name: str, credential: "Callable[[], TokenCredential]", *, retries: int = 4
+) -> VaultSecret:
     """Read the current version of a secret, or of a certificate with its private key.
 
     Args:
         vault_url: the vault's address.
         name: of the secret or certificate.
         credential: gives what to reach the vault with; only called here, so that nothing is imported before.
+        retries: how often what may pass is tried again; the four take 11 seconds together.
 
     Raises:
         VaultError: not reachable, not found, disabled, or no right to read it.
@@ -53,22 +50,20 @@ def read_secret(vault_url: str, name: str, credential: "Callable[[], TokenCreden
     from azure.keyvault.secrets import SecretClient  # noqa: PLC0415
 
     try:
-        with SecretClient(vault_url, credential(), retry_total=4, connection_timeout=5, read_timeout=15) as client:
+        with SecretClient(
+            vault_url, credential(), retry_total=retries, connection_timeout=5, read_timeout=15
+        ) as client:
             secret = client.get_secret(name)
     except HttpResponseError as error:
         status = error.status_code or 0
         kind = Unavailable if status == 429 or status >= 500 else VaultError
-        remedy = _REMEDIES.get(status, "Try again; if it stays, look at the vault's own logs.")
         raise kind(
-            f"Key Vault {vault_url} did not give {name!r}: {first_line(error)} {remedy}",
+            f"Key Vault {vault_url} did not give {name!r}: {first_line(error)}",
             status=error.status_code,
             code=_code(error),
         ) from None  # where an answer was cut short, the SDK's error quotes what came of the secret
     except (AzureError, ValueError) as error:  # the latter where what answers is no vault of this address
-        raise VaultError(
-            f"Key Vault {vault_url} could not be asked for {name!r}: {first_line(error)} Check KEY_VAULT_URL, the"
-            " network to it, and the managed identity."
-        ) from None
+        raise VaultError(f"Key Vault {vault_url} could not be asked for {name!r}: {first_line(error)}") from None
     return VaultSecret(
         value=secret.value or "",
         content_type=secret.properties.content_type or "",
