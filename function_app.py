@@ -29,6 +29,13 @@ _services: "list[Service]" = []
 _opening = threading.Lock()
 
 
+# An empty route would be the function's name: https://github.com/Azure/Azure-Functions/issues/2473
+@app.route("{nothing:maxlength(0)?}", methods=["GET"])
+def page(req: func.HttpRequest) -> func.HttpResponse:
+    """The page for people."""
+    return _answer(req, lambda service: service.get_page())
+
+
 @app.route("users", methods=["GET"])
 def users(req: func.HttpRequest) -> func.HttpResponse:
     """One live page of users."""

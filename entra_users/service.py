@@ -13,6 +13,7 @@ from entra_users.api import Response
 from entra_users.connection import connect, connect_store, connect_sync
 from entra_users.errors import EntraUsersError, RunInProgress
 from entra_users.graph import Graph
+from entra_users.page import page
 from entra_users.settings import Settings
 from entra_users.snapshot import Start
 from entra_users.store import Store
@@ -47,6 +48,10 @@ class Service:
         self._graph = Once[Graph](lambda: connect(settings, budget=settings.http_budget_seconds))
         self._store = Once[Store](lambda: connect_store(settings))
         self._sync = Once[Sync](lambda: connect_sync(settings))
+
+    def get_page(self) -> Response:
+        """The page for people."""
+        return page(self._settings.users_select)
 
     def list_users(self, url: str, parameters: Mapping[str, str], headers: Mapping[str, str]) -> Response:
         """One live page of users."""
