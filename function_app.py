@@ -85,6 +85,13 @@ def changes(req: func.HttpRequest) -> func.HttpResponse:
     return _answer(req, lambda service: service.get_changes(req.params))
 
 
+@app.route("check", methods=["GET"])
+def check(req: func.HttpRequest) -> func.HttpResponse:
+    """Every link between the app and its users."""
+    return _answer(req, lambda service: service.check())
+
+
+# Apart from the check: the host does not tell a Python function whether who called it anonymously had a key.
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:
     """Alive: the app has started with settings that are whole."""

@@ -11,7 +11,9 @@ import msgspec
 from entra_users import api, jobs, remedies, sync_api
 from entra_users.api import Response
 from entra_users.connection import connect, connect_store, connect_sync
+from entra_users.diagnosis import diagnose
 from entra_users.errors import EntraUsersError, RunInProgress
+from entra_users.formats import MEDIA_TYPES
 from entra_users.graph import Graph
 from entra_users.page import page
 from entra_users.settings import Settings
@@ -139,6 +141,13 @@ class Service:
     def get_changes(self, parameters: Mapping[str, str]) -> Response:
         """Who was added, updated and removed since a run."""
         return self._answer(lambda: sync_api.get_changes(self._store.get(), parameters.get("since", "")))
+
+    def check(self) -> Response:
+        """Every link between the app and its users: 503 where one failed, with what to do."""
+        diagnosis = diagnose(self._settings)
+        headers = {"Content-Type": MEDIA_TYPES["json"], "Cache-Control": "no-store"}
+        status = 503 if diagnosis.status == "failed" else 200
+        return Response(status=status, headers=headers, body=msgspec.json.encode(diagnosis))
 
     def _start(self, *, full: bool = False, force: bool = False) -> Start:
         select, suffix = self._settings.users_select, secrets.token_hex(4)
