@@ -86,11 +86,10 @@ class Service:
     def request_run(self, url: str, parameters: Mapping[str, str], send: Callable[[str], object]) -> Response:
         """The answer to who asks for a run; the message that starts it is sent, unless one is active."""
         address = _address(url)
-        full, force = (parameters.get(name, "").lower() == "true" for name in ("full", "force"))
 
         def work() -> Response:
             try:
-                start = self._start(full=full, force=force)
+                start = self._start(**sync_api.run_flags(parameters))
             except RunInProgress as error:
                 return sync_api.run_refused(error, address)
             send(_text(start))
