@@ -38,7 +38,7 @@ class Finding[T]:
     value: T
     found: str
     concern: str = ""
-    """Why it holds only just: a code of `remedies.CODES`, or the name of a class of errors."""
+    """Why it holds only just: a code of `remedies.REMEDIES`, or the name of a class of errors."""
 
 
 def read_settings(settings: Settings) -> Finding[Store]:

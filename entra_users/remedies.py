@@ -14,7 +14,7 @@ from entra_users.remedies_entra import ENTRA
 from entra_users.remedy import CALLER, Remedy
 from entra_users.settings import Settings
 
-CODES: dict[str, Remedy] = ENTRA | GRAPH | VAULT | STORAGE | CONCERNS
+REMEDIES: dict[str, Remedy] = ENTRA | GRAPH | VAULT | STORAGE | CONCERNS
 """By the service's code, or the app's own."""
 
 _CONSENT = (
@@ -95,19 +95,19 @@ def advice(error: EntraUsersError, known: Mapping[str, str]) -> str:
     Empty for an error of the caller's own making that came without a service's code: its message says it all.
     """
     remedy = remedy_for(error, known)
-    if remedy.who == CALLER and error.code not in CODES:
+    if remedy.who == CALLER and error.code not in REMEDIES:
         return ""
     return f"{remedy.meaning} To do ({remedy.who}): {remedy.how}"
 
 
 def remedy_for(error: EntraUsersError, known: Mapping[str, str]) -> Remedy:
     """The remedy for an error, with the facts of the app at hand in it."""
-    return remedy_named(error.code if error.code in CODES else _nearest(type(error)), known)
+    return remedy_named(error.code if error.code in REMEDIES else _nearest(type(error)), known)
 
 
 def remedy_named(name: str, known: Mapping[str, str]) -> Remedy:
     """The remedy for a code, or for a class of errors by its name; any other name is told as an error unknown here."""
-    remedy = CODES.get(name) or ERRORS.get(name) or ERRORS[EntraUsersError.__name__]
+    remedy = REMEDIES.get(name) or ERRORS.get(name) or ERRORS[EntraUsersError.__name__]
     if remedy in _CONSENT and not known["app"]:
         remedy = NOT_GRANTED
     return remedy._replace(how=remedy.how.format_map(known))
