@@ -27,6 +27,7 @@ def graph_app(state: State) -> Starlette:
         ("/v1.0/users/delta()", list_changes, 1),
         ("/v1.0/users/microsoft.graph.delta()", list_changes, 1),
         ("/v1.0/users/{user}", get_user, 1),
+        ("/v1.0/users('{user}')", get_user, 1),
         ("/v1.0/directory/deletedItems/microsoft.graph.user", list_deleted, 1),
     ]
     routes = [Route(path, guarded(state, handler, base_cost=cost)) for path, handler, cost in endpoints]
@@ -61,9 +62,16 @@ def count_users(call: Call) -> Response:
 
 
 def get_user(call: Call) -> Response:
-    """A user by id or user principal name: https://learn.microsoft.com/en-us/graph/api/user-get."""
+    """A user by id or user principal name: https://learn.microsoft.com/en-us/graph/api/user-get.
+
+    A name that begins with `$` must come as a key in quotes, within which a quote is doubled.
+    """
     names = read_select(call.options, call.roles, listing=False)
     wanted = call.request.path_params["user"]
+    if call.path.startswith("/v1.0/users('"):
+        wanted = wanted.replace("''", "'")
+    elif wanted.startswith("$"):
+        raise bad_request(f"Resource not found for the segment '{wanted}'.")
     record = call.directory.find(wanted, call.directory.seq)
     if record is None:
         message = (
