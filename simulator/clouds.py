@@ -73,6 +73,8 @@ CUSTOM_LOGIN_HOST = "login.contoso.example"
 # Storage's audience is the same in every cloud.
 # https://learn.microsoft.com/en-us/azure/storage/blobs/authorize-access-azure-active-directory
 STORAGE_RESOURCE = "https://storage.azure.com"
+# https://learn.microsoft.com/en-us/azure/azure-monitor/app/azure-ad-authentication
+MONITOR_RESOURCE = "https://monitor.azure.com"
 
 
 def login_host_of(host: str) -> str | None:
@@ -94,7 +96,7 @@ def cloud_of_vault(host: str) -> Cloud | None:
 
 def cloud_of_resource(resource: str) -> Cloud | None:
     """The cloud that `resource` belongs to; the global one for what every cloud knows; None if it is unknown."""
-    if resource in {STORAGE_RESOURCE, API_RESOURCE}:
+    if resource in {STORAGE_RESOURCE, MONITOR_RESOURCE, API_RESOURCE}:
         return GLOBAL
     return next(
         (

@@ -18,6 +18,7 @@ from simulator.directory import Directory
 from simulator.entra import CREDENTIALS, Entra
 from simulator.faults import UNREACHABLE, Faults
 from simulator.identity import identity_route
+from simulator.insights import INGESTION_HOST, OTHER_HOSTS, Insights, ingestion_app
 from simulator.login import login_app
 from simulator.proxy import Destination
 from simulator.server import Server, Services
@@ -27,7 +28,7 @@ from simulator.vault import Vault, vault_app
 
 
 class Simulator:
-    """Microsoft Entra, Graph, Key Vault and the managed-identity endpoint, on one loopback port.
+    """Microsoft Entra, Graph, Key Vault, Application Insights and the managed-identity endpoint, on one loopback port.
 
     Usable as a context manager; a client process finds it through `environment`.
 
@@ -52,6 +53,7 @@ class Simulator:
     def _hosts(self) -> dict[str, ASGIApp]:
         login, graph, vault = login_app(self.state), graph_app(self.state), vault_app(self.state)
         hosts: dict[str, ASGIApp] = {API_HOST: api_app(self.state), CUSTOM_LOGIN_HOST: login}
+        hosts |= {INGESTION_HOST: ingestion_app(self.state)} | {host: Starlette() for host in OTHER_HOSTS}
         for cloud in CLOUDS.values():
             hosts |= {cloud.login_host: login, cloud.graph_host: graph, f"*.{cloud.vault_suffix}": vault}
         return hosts
@@ -128,6 +130,11 @@ class Simulator:
     def vaults(self) -> dict[str, Vault]:
         """Key Vaults by name."""
         return self.state.vaults
+
+    @property
+    def insights(self) -> Insights:
+        """What apps told Application Insights of themselves."""
+        return self.state.insights
 
     @property
     def faults(self) -> Faults:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from simulator.directory import Directory
 from simulator.entra import Entra
 from simulator.faults import Faults
+from simulator.insights import Insights
 from simulator.throttling import Throttle
 from simulator.vault import Vault, default_vault
 
@@ -40,6 +41,7 @@ class State:
         clock: the services' clock, seconds since 1970; set it ahead to let tokens end.
         entra: tenants, app registrations, managed identities.
         vaults: Key Vaults by name; each answers under the suffix of every cloud.
+        insights: what apps told of themselves.
         faults: what will go wrong.
         directory: the users.
         throttle: Graph's limits.
@@ -57,6 +59,7 @@ class State:
             self.clock: Callable[[], float] = time.time
             self.entra = Entra()
             self.vaults: dict[str, Vault] = {"contoso": default_vault("contoso", self.entra)}
+            self.insights = Insights(self.entra)
             self.faults = Faults()
             self.directory = Directory(users, clock=lambda: self.clock())  # noqa: PLW0108 -- the clock may be changed later
             self.throttle = Throttle()
