@@ -111,20 +111,21 @@ class _Reader:
     def has(self, name: str) -> bool:
         return self._parameters.get(name) is not None
 
-    def text(self, name: str) -> str:
+    def text(self, name: str, *, form: str = r"(?s).*\S.*", meaning: str = "a text that is not empty") -> str:
         value = self._parameters.get(name)
-        if not isinstance(value, str) or not value.strip():
-            self.fault(f"{name} is missing" if value is None else f"{name} must be a text that is not empty")
-            return ""
-        if _PLACEHOLDER.search(value):
+        if value is None:
+            self.fault(f"{name} is missing")
+        elif isinstance(value, str) and _PLACEHOLDER.search(value):
             self.fault(f"{name} still holds the quickstart's placeholder")
-        return value
+        elif not isinstance(value, str) or not re.fullmatch(form, value):
+            self.fault(f"{name} must be {meaning}")
+        return str(value)
 
     def address(self, name: str) -> str | None:
         if not self.has(name):
             return None
         value = self._parameters[name]
-        if not isinstance(value, str) or not re.fullmatch(r"https://[^\s/?#@]+(/\S*)?", value):
+        if not isinstance(value, str) or not re.fullmatch(r"https://[^\s/?#@\[\]]+(/\S*)?", value):
             self.fault(f"{name} must be an address that begins with https://")
         elif name != "oidc_authority" and _PLACEHOLDER.search(value):
             self.fault(f"{name} still holds the quickstart's placeholder")
@@ -137,9 +138,8 @@ def _credential(read: _Reader) -> ClientCredential | None:
         return None
     if read.has("secret"):
         return ClientCredential(value=read.text("secret"), name="secret")
-    thumbprint, key_file = read.text("thumbprint").replace(":", "").replace(" ", ""), read.text("private_key_file")
-    if not re.fullmatch("[0-9a-fA-F]{40}", thumbprint):
-        read.fault("thumbprint must be the certificate's SHA-1 thumbprint, 40 hexadecimal digits")
+    sha1 = {"form": "([0-9a-fA-F]{2}[: ]?){20}", "meaning": "the certificate's SHA-1 thumbprint, 40 hexadecimal digits"}
+    thumbprint, key_file = read.text("thumbprint", **sha1), read.text("private_key_file")
     try:
         private_key = Path(key_file).read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
@@ -149,6 +149,6 @@ def _credential(read: _Reader) -> ClientCredential | None:
         read.fault(f"private_key_file {key_file!r} holds no RSA private key in PEM without a password")
     return ClientCredential(
         # With a thumbprint MSAL names the certificate by its SHA-1, the way the quickstart does.
-        value={"thumbprint": thumbprint, "private_key": private_key},
+        value={"thumbprint": re.sub("[: ]", "", thumbprint), "private_key": private_key},
         name="certificate",
     )
