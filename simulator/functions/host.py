@@ -155,10 +155,11 @@ class FunctionsHost:
             raise
 
     def _end(self) -> None:
+        # All in the loop's own thread: whoever leaves the context may have a loop of theirs.
         self._call(_settle())
+        self._call(self._loop.shutdown_default_executor())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
 
