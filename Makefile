@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup azurite demo test conformance infra-check lock clean
+.PHONY: help setup azurite demo test conformance infra-check bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -72,6 +72,9 @@ test: setup infra-check ## format, lint, types, tests with branch coverage
 
 conformance: setup .venv-conformance/.installed ## Microsoft's own SDK reads the simulated Graph, and the app (250 MB)
 	$(BIN)/python -m pytest tests/conformance/check_msgraph_sdk.py
+
+bench: setup ## what the app costs, side by side with what people would use instead (ONLY="NAME ..."; 12 minutes)
+	@$(BIN)/python -m bench $(ONLY)
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .venv-* .azurite build .coverage .coverage.*
