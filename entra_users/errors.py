@@ -163,7 +163,12 @@ class RunInProgress(SyncError):
 
 
 class ShrinkRefused(SyncError):
-    """The directory would shrink by more than is allowed without force."""
+    """The directory would shrink by more than is allowed without force: to so many `users`, by `removed`."""
+
+    def __init__(self, message: str, *, users: int = 0, removed: int = 0) -> None:
+        super().__init__(message)
+        self.users = users
+        self.removed = removed
 
 
 class RunFailed(SyncError):

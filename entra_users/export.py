@@ -1,8 +1,10 @@
 """Exporting a partition: from Graph into the store."""
 
+import secrets
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
+from entra_users import telemetry
 from entra_users.formats import ndjson
 from entra_users.graph import Graph
 from entra_users.merge import part_name
@@ -10,6 +12,8 @@ from entra_users.partitions import read_partition
 from entra_users.parts import write_file
 from entra_users.snapshot import Part, Plan, Receipt, create_record, read_record
 from entra_users.store import Store
+
+_WORKER = secrets.token_hex(4)
 
 
 def export_partition(
@@ -52,7 +56,8 @@ def export_partition(
             if sleep is not None:
                 sleep(0)
 
-    file = write_file(store, part_name(plan.run, partition), lines())
+    with telemetry.span("partition", plan.run, number=number):
+        file = write_file(store, part_name(plan.run, partition), lines())
     ended = now()
     receipt = Receipt(
         number=number,
@@ -60,6 +65,7 @@ def export_partition(
         usage=lane.usage,
         seconds=(ended - began).total_seconds(),
         at=ended,
+        worker=_WORKER,
     )
     create_record(store, name, receipt)
     return receipt

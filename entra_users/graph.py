@@ -22,7 +22,16 @@ import urllib3
 from isal import isal_zlib
 from requests.adapters import HTTPAdapter
 
-from entra_users.errors import BrokenPaging, EntraUsersError, MalformedPage, Throttled, TimedOut, Unavailable
+from entra_users import telemetry
+from entra_users.errors import (
+    AccessDenied,
+    BrokenPaging,
+    EntraUsersError,
+    MalformedPage,
+    Throttled,
+    TimedOut,
+    Unavailable,
+)
 from entra_users.graph_errors import graph_error
 from entra_users.retry import REPEATABLE, pause
 from entra_users.tokens import Tokens
@@ -156,7 +165,7 @@ class Graph:
         failed = 0
         renewed = False
         while True:
-            self._keep_pace(started)
+            self._keep_pace(started, failed)
             try:
                 token = self._tokens.get()
                 left = self._budget - (self._clock() - started)
@@ -173,7 +182,7 @@ class Graph:
                     renewed = True
                     continue
                 if answer.status not in REPEATABLE:
-                    raise failure
+                    raise self._told(failure, started, failed)
             failed += 1
             wait = pause(
                 attempt=failed,
@@ -185,7 +194,8 @@ class Graph:
             if isinstance(failure, Throttled):
                 self._slow_down(failure.retry_after if wait is None else wait)
             if wait is None:
-                raise failure
+                raise self._told(failure, started, failed)
+            telemetry.count("graph.retries", 1, cause=_retry_cause(failure))
             if not isinstance(failure, Throttled):
                 self._sleep(wait)
 
@@ -246,6 +256,8 @@ class Graph:
                     f"Graph's link to what follows does not lead to {self.root}: a token is not sent there.",
                     request_id=answer.headers.get("request-id"),
                 )
+        telemetry.count("graph.pages", 1)
+        telemetry.count("graph.users", len(page.users))
         return page
 
     def owns(self, url: str) -> bool:
@@ -280,6 +292,7 @@ class Graph:
         # Without the header a request costs one: https://learn.microsoft.com/en-us/graph/throttling-limits
         units = answer.headers.get("x-ms-resource-unit", "")
         cost = int(units) if re.fullmatch("[0-9]{1,6}", units) else 1
+        telemetry.count("graph.resource_units", cost)
         with self._pace.lock:
             self._use(Usage(requests=1, retries=int(retry), resource_units=cost))
 
@@ -287,24 +300,41 @@ class Graph:
         self.usage += used
         self._pace.total += used
 
-    def _keep_pace(self, started: float) -> None:
+    def _told(self, failure: EntraUsersError, started: float, failed: int) -> EntraUsersError:
+        """What a request ends with, after telemetry was told of what an operator must know."""
+        if isinstance(failure, Throttled):
+            waited, retries = round(self._clock() - started, 3), max(0, failed - 1)
+            telemetry.event("graph.throttled", error=failure, throttled_seconds=waited, retries=retries)
+        elif isinstance(failure, AccessDenied) and failure.status == 403:
+            telemetry.event("consent.missing", error=failure)
+        return failure
+
+    def _keep_pace(self, started: float, failed: int) -> None:
         """Wait while Graph has asked anyone who shares this object to wait."""
         while (wait := self._pace.resume - self._clock()) > 0:
             if self._clock() - started + wait >= self._budget:
-                raise Throttled(
+                refused = Throttled(
                     "Graph throttles this app and asked to wait longer than the time budget allows. Try again later.",
                     status=429,
                     code="TooManyRequests",
                     retry_after=wait,
                 )
+                raise self._told(refused, started, failed)
             self._sleep(wait)
 
     def _slow_down(self, wait: float | None) -> None:
         if wait is not None:
             with self._pace.lock:
                 now = self._clock()
-                self._use(Usage(throttled_seconds=max(0.0, now + wait - max(self._pace.resume, now))))
+                longer = max(0.0, now + wait - max(self._pace.resume, now))
+                self._use(Usage(throttled_seconds=longer))
+                telemetry.count("graph.throttled_seconds", longer)
                 self._pace.resume = max(self._pace.resume, now + wait)
+
+
+def _retry_cause(failure: EntraUsersError) -> str:
+    """What makes a request be repeated, in a word: the status that was answered, `timeout` or `connection`."""
+    return str(failure.status or ("timeout" if isinstance(failure, TimedOut) else "connection"))
 
 
 def _cause(error: BaseException) -> str:

@@ -45,5 +45,7 @@ def check_shrink(users: int, *, before: int, most: float, force: bool) -> None:
     if users < before * (1 - most) and not force:
         raise ShrinkRefused(
             f"The directory would shrink from {before:,} to {users:,} users, by more than SYNC_MAX_SHRINK ({most:.0%});"
-            " nothing was published. If they are really gone, run with --force (force=true over HTTP)."
+            " nothing was published. If they are really gone, run with --force (force=true over HTTP).",
+            users=users,
+            removed=before - users,
         )

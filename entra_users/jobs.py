@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from entra_users import telemetry
 from entra_users.errors import (
     CredentialError,
     EntraUsersError,
@@ -137,6 +138,7 @@ def do_poison(store: Store, message: bytes, *, now: datetime) -> None:
     """End the run of a message that was delivered five times in vain, unless its end was written down before."""
     run = msgspec.json.decode(message, type=_AnyMessage).run
     fail_run(store, run, RunFailed(f"A worker of run {run} died or failed {MAX_DELIVERIES} times in a row."), now)
+    telemetry.flush()
 
 
 class _AnyMessage(msgspec.Struct):
@@ -156,6 +158,9 @@ def _attempt[T](store: Store, run: str, delivery: int, work: Callable[[], T]) ->
         fail_run(store, run, error, datetime.now(UTC))
         logger.log(logging.INFO if isinstance(error, RunInProgress) else logging.ERROR, "Run %s ended: %s", run, error)
         return None
+    finally:
+        # The platform may stop this worker as soon as it has nothing to do.
+        telemetry.flush()
 
 
 def ends_run(error: EntraUsersError) -> bool:

@@ -11,6 +11,7 @@ import msgspec
 from entra_users.errors import CorruptObject, ObjectChanged, ObjectNotFound, RunInProgress, StoreError
 from entra_users.formats import csv_lines, csv_rows
 from entra_users.merge import Outcome, compare
+from entra_users.outcomes import tell_completed
 from entra_users.parts import read_lines, write_file
 from entra_users.retention import keep_history, prune
 from entra_users.runs import find_record, forget_run
@@ -74,7 +75,7 @@ def publish_manifest(
         RunInProgress: another run has published first.
         StoreError: as the store's methods.
     """
-    run = manifest.last_run
+    record, run = manifest.history[-1], manifest.last_run
     manifest = keep_history(manifest, now - timedelta(days=changes_days))
     changed = before is None or before.run != manifest.run
     if changed and before is not None:
@@ -88,6 +89,7 @@ def publish_manifest(
             raise RunInProgress("Another run published first; its snapshot stands.") from error
         # The same run, done by another at the same time, who also tidies up.
         return
+    tell_completed(record, now)
     try:
         if changed:
             _archive(store, manifest)

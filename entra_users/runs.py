@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from entra_users.errors import EntraUsersError, NotFound, ResyncRequired, RunInProgress
+from entra_users.outcomes import tell_failed, usage_of
 from entra_users.snapshot import (
     End,
     File,
@@ -59,8 +60,14 @@ def dead_run(store: Store, manifest: Manifest | None, select: Iterable[str], now
 
 
 def fail_run(store: Store, run: str, error: EntraUsersError, now: datetime) -> None:
-    """Write down why a run failed for good, unless it has ended before."""
-    create_record(store, f"runs/{run}/end.json", End(run=run, at=now, error=type(error).__name__, message=str(error)))
+    """Write down why a run failed for good, unless it has ended before; telemetry is told, once."""
+    manifest, _ = read_manifest(store)
+    plan = read_record(store, f"runs/{run}/plan.json", Plan)
+    receipts = receipts_of(store, run).values()
+    end = End(run=run, at=now, error=type(error).__name__, message=str(error))
+    # A run that another has overtaken has not failed.
+    if create_record(store, f"runs/{run}/end.json", end) and not isinstance(error, RunInProgress):
+        tell_failed(run, error, asked_at=began(run), plan=plan, receipts=receipts, manifest=manifest, now=now)
 
 
 def forget_run(store: Store, run: str) -> None:
@@ -125,7 +132,7 @@ def run_status(store: Store, run: str) -> dict[str, Any]:
             "partitions": {"done": len(receipts), "total": len(plan.partitions)},
             "users": sum(receipt.part.file.lines for receipt in receipts),
             "expected": plan.users,
-            "usage": sum((receipt.usage for receipt in receipts), plan.usage),
+            "usage": usage_of(plan, receipts),
         }
     if end is not None:
         superseded = end.error == RunInProgress.__name__

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from entra_users import api, jobs, remedies, sync_api
+from entra_users import api, jobs, remedies, sync_api, telemetry
 from entra_users.api import Response
 from entra_users.connection import connect, connect_store, connect_sync
 from entra_users.diagnosis import diagnose
@@ -46,6 +46,7 @@ class Service:
     """Answers requests and does what messages say; nothing is asked of anyone before the first that needs it."""
 
     def __init__(self, settings: Settings) -> None:
+        telemetry.configure(settings.applicationinsights_connection_string)
         self._settings = settings
         self._graph = Once[Graph](lambda: connect(settings, budget=settings.http_budget_seconds))
         self._store = Once[Store](lambda: connect_store(settings))

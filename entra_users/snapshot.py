@@ -53,6 +53,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage
     seconds: float
     at: datetime
+    worker: str = ""
+    """Tells the process that exported it from the others."""
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from entra_users import telemetry
 from entra_users.delta import latest_link
 from entra_users.errors import BadQuery, EntraUsersError, ResyncRequired, RunFailed, RunInProgress
 from entra_users.export import export_partition
@@ -19,6 +20,7 @@ from entra_users.graph import Graph
 from entra_users.guards import check_count, check_shrink
 from entra_users.lanes import Sleep, in_lanes
 from entra_users.merge import Outcome
+from entra_users.outcomes import usage_of
 from entra_users.partitions import count_users, plan_partitions
 from entra_users.publishing import publish_manifest, write_changes, write_csv
 from entra_users.runs import find_record, forget_run, next_run, receipts_of
@@ -110,10 +112,12 @@ class Sync:
         reason = None if is_followed(self._store, start.run) else self._why_full(manifest, start)
         if reason is None and manifest is not None:
             try:
-                return self._follow(start, manifest, etag)
+                with telemetry.span("follow", start.run):
+                    return self._follow(start, manifest, etag)
             except ResyncRequired as error:
                 reason = f"Graph no longer tells the changes since the last run ({error.code or error.status})"
-        return self._plan(start, manifest, str(reason))
+        with telemetry.span("plan", start.run):
+            return self._plan(start, manifest, str(reason))
 
     def export(self, plan: Plan, number: int) -> Receipt:
         """Export one partition, unless it is exported already.
@@ -151,6 +155,10 @@ class Sync:
             RunFailed: a partition is not exported.
             EntraUsersError: as Graph and store; the published snapshot is untouched.
         """
+        with telemetry.span("publish", plan.run):
+            return self._publish_parts(plan, force=force)
+
+    def _publish_parts(self, plan: Plan, *, force: bool) -> Record:
         # Before the manifest: once it names this run, receipts are removed.
         receipts = receipts_of(self._store, plan.run)
         manifest, etag = read_manifest(self._store)
@@ -182,7 +190,7 @@ class Sync:
             updated=outcome.updated,
             removed=outcome.removed,
             partitions=len(parts),
-            usage=sum((each.usage for each in done), plan.usage),
+            usage=usage_of(plan, done),
             changes=changes,
         )
         published = Manifest(

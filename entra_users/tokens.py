@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import requests
 
+from entra_users import telemetry
 from entra_users.errors import EntraUsersError, TokenError, Unavailable
 from entra_users.identity import AccessToken, identity_token
 from entra_users.retry import retry_after_seconds
@@ -171,16 +172,20 @@ class AppRegistration:
 
     def _unanswered(self, error: requests.RequestException) -> Unavailable:
         host = urlsplit(self._authority or self._oidc_authority or "").hostname
-        asked_to_wait = None if error.response is None else error.response.headers.get("Retry-After")
+        answer = error.response
+        if answer is None:
+            return Unavailable(f"Entra ({host}) did not answer when asked for a token. Check the network to it.")
+        told = _document(answer) or {}
         return Unavailable(
-            f"Entra ({host}) did not answer properly when asked for a token. Check the network to it.",
-            status=None if error.response is None else error.response.status_code,
-            retry_after=retry_after_seconds(asked_to_wait, self._now()),
+            f"Entra ({host}) did not answer properly when asked for a token.",
+            status=answer.status_code,
+            code=_code(told),
+            request_id=told.get("correlation_id"),
+            retry_after=retry_after_seconds(answer.headers.get("Retry-After"), self._now()),
         )
 
     def _refusal(self, result: Mapping[str, Any], credential: ClientCredential) -> EntraUsersError:
-        codes: list[int] = result.get("error_codes") or []
-        code = f"AADSTS{codes[0]}" if codes else result.get("error")
+        codes, code = result.get("error_codes") or [], _code(result)
         told = str(result.get("error_description", "")).partition("\n")[0].partition(" Trace ID")[0].strip()
         kind = Unavailable if TRANSIENT.intersection(codes) else TokenError
         return kind(
@@ -190,7 +195,12 @@ class AppRegistration:
         )
 
     def _warn(self, credential: ClientCredential) -> None:
-        if credential.expires_on and credential.expires_on - self._now() < timedelta(days=self._warn_days):
+        if credential.expires_on is None:
+            return
+        left = credential.expires_on - self._now()
+        telemetry.record("credential.days_left", left.days)
+        if left < timedelta(days=self._warn_days):
+            telemetry.event("credential.expiring", credential_days_left=left.days)
             logger.warning(
                 "The %s of app %s expires on %s: renew it before then.",
                 credential.name,
@@ -222,11 +232,7 @@ class _Session(requests.Session):
         response = super().request(*args, timeout=_TIMEOUT, **kwargs)
         if response.status_code == 429 or response.status_code >= 500:
             response.raise_for_status()
-        try:
-            document = response.json()
-        except ValueError:
-            document = None
-        if not isinstance(document, dict):
+        if _document(response) is None:
             # Not chained to what could quote an answer that is cut short, a token's beginning among it.
             raise TokenError(
                 f"{urlsplit(response.url).hostname} answered with what is no answer of Entra's. Look for a proxy that"
@@ -234,3 +240,18 @@ class _Session(requests.Session):
                 status=response.status_code,
             )
         return response
+
+
+def _document(answer: requests.Response) -> dict[str, Any] | None:
+    """The JSON object that was answered; None for anything else."""
+    try:
+        document: Any = answer.json()
+    except ValueError:
+        return None
+    return cast("dict[str, Any]", document) if isinstance(document, dict) else None
+
+
+def _code(document: Mapping[str, Any]) -> str | None:
+    """The code that is most telling in Entra's error."""
+    codes: list[int] = document.get("error_codes") or []
+    return f"AADSTS{codes[0]}" if codes else document.get("error")
