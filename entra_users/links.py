@@ -18,7 +18,7 @@ from entra_users.partitions import Partition, count_users
 from entra_users.settings import Settings
 from entra_users.store import Store
 from entra_users.tokens import Tokens
-from entra_users.users import users_url
+from entra_users.users import read_users, users_url
 from entra_users.vault import read_secret
 
 _USERS = "User.Read.All"
@@ -38,7 +38,7 @@ class Finding[T]:
     value: T
     found: str
     concern: str = ""
-    """Why it holds only just: a code of `remedies.REMEDIES`, or the name of a class of errors."""
+    """Why it holds only just: what `remedies.remedy_named` knows."""
 
 
 def read_settings(settings: Settings) -> Finding[Store]:
@@ -160,11 +160,12 @@ def read_one_user(settings: Settings, token: AccessToken, budget: float) -> Find
     """Graph gives a user with every property of USERS_SELECT; nothing of it is shown.
 
     Raises:
-        EntraUsersError: as `Graph.page`.
+        EntraUsersError: as `read_users`.
     """
     graph = Graph(settings.cloud.graph, Tokens(_Held(token)), budget=budget)
-    page = graph.page(f"{graph.root}/v1.0/users?$select={','.join(settings.users_select)}&$top=1")
-    if not page.users:
+    # A page may be empty though others follow.
+    pages = read_users(graph, f"{graph.root}/v1.0/users?$select={','.join(settings.users_select)}&$top=1")
+    if not any(pages):
         return Finding(value=graph, found=f"{graph.root} gave none", concern="noUsers")
     return Finding(value=graph, found=f"{graph.root} gave one, with {len(settings.users_select)} properties asked for")
 

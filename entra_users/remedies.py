@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from entra_users.clouds import CLOUDS, Cloud
-from entra_users.errors import EntraUsersError
+from entra_users.errors import EntraUsersError, RequestError, StoreError, VaultError
 from entra_users.remedies_app import CONCERNS, ERRORS
 from entra_users.remedies_azure import GRAPH, NOT_GRANTED, STORAGE, VAULT
 from entra_users.remedies_entra import ENTRA
@@ -16,6 +16,12 @@ from entra_users.settings import Settings
 
 REMEDIES: dict[str, Remedy] = ENTRA | GRAPH | VAULT | STORAGE | CONCERNS
 """By the service's code, or the app's own."""
+
+_OF_GROUP: tuple[tuple[type[EntraUsersError], dict[str, Remedy]], ...] = (
+    (RequestError, GRAPH),
+    (VaultError, VAULT),
+    (StoreError, STORAGE | CONCERNS),
+)
 
 _CONSENT = (
     GRAPH["Authorization_RequestDenied"],
@@ -95,24 +101,30 @@ def advice(error: EntraUsersError, known: Mapping[str, str]) -> str:
     Empty for an error of the caller's own making that came without a service's code: its message says it all.
     """
     remedy = remedy_for(error, known)
-    if remedy.who == CALLER and error.code not in REMEDIES:
+    if remedy.who == CALLER and _by_code(error) is None:
         return ""
     return f"{remedy.meaning} To do ({remedy.who}): {remedy.how}"
 
 
 def remedy_for(error: EntraUsersError, known: Mapping[str, str]) -> Remedy:
     """The remedy for an error, with the facts of the app at hand in it."""
-    return remedy_named(error.code if error.code in REMEDIES else _nearest(type(error)), known)
+    # A class that has no remedy has that of its nearest parent.
+    by_class = (ERRORS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in ERRORS)
+    return _filled(_by_code(error) or next(by_class), known)
 
 
 def remedy_named(name: str, known: Mapping[str, str]) -> Remedy:
-    """The remedy for a code, or for a class of errors by its name; any other name is told as an error unknown here."""
-    remedy = REMEDIES.get(name) or ERRORS.get(name) or ERRORS[EntraUsersError.__name__]
+    """The same for what the check warns of, or a class of errors by its name; any other name is told as any error."""
+    return _filled(CONCERNS.get(name) or ERRORS.get(name, ERRORS[EntraUsersError.__name__]), known)
+
+
+def _by_code(error: EntraUsersError) -> Remedy | None:
+    # The same code means different things to different services.
+    table = next((table for group, table in _OF_GROUP if isinstance(error, group)), REMEDIES)
+    return table.get(error.code or "")
+
+
+def _filled(remedy: Remedy, known: Mapping[str, str]) -> Remedy:
     if remedy in _CONSENT and not known["app"]:
         remedy = NOT_GRANTED
     return remedy._replace(how=remedy.how.format_map(known))
-
-
-def _nearest(kind: type[EntraUsersError]) -> str:
-    """The name of the class itself, or of the nearest parent that has a remedy."""
-    return next(each.__name__ for each in kind.__mro__ if each.__name__ in ERRORS)

@@ -12,6 +12,7 @@ from entra_users.remedy import (
 )
 
 _AGAIN = "Run it again; python -m entra_users check tells which service it is."
+_TENANT = "nobody: such a tenant has none"
 _RUN_AGAIN = "Start the run again; what is published is untouched."
 
 ERRORS: dict[str, Remedy] = {
@@ -153,15 +154,15 @@ CONCERNS: dict[str, Remedy] = {
     ),
     "cannotCount": Remedy(
         "Graph does not count users in this tenant (Azure AD B2C), so that no run can be held against its count.",
-        NOBODY,
+        _TENANT,
         "Nothing: everyone is read by one lane.",
     ),
     "noDelta": Remedy(
-        "The tenant has no delta queries (Azure AD B2C, External ID).", NOBODY, "Nothing: every run is a full run."
+        "The tenant has no delta queries (Azure AD B2C, External ID).", _TENANT, "Nothing: every run is a full run."
     ),
     "noAdvancedQueries": Remedy(
         "The tenant has no advanced queries (Azure AD B2C), by which a large directory is split.",
-        NOBODY,
+        _TENANT,
         "Nothing: everyone is read by one lane.",
     ),
     "conditionsIgnored": Remedy(

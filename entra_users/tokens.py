@@ -173,19 +173,18 @@ class AppRegistration:
     def _unanswered(self, error: requests.RequestException) -> Unavailable:
         host = urlsplit(self._authority or self._oidc_authority or "").hostname
         answer = error.response
-        if answer is None:
-            return Unavailable(f"Entra ({host}) did not answer when asked for a token. Check the network to it.")
-        told = _document(answer) or {}
+        told = {} if answer is None else _document(answer) or {}
         return Unavailable(
-            f"Entra ({host}) did not answer properly when asked for a token.",
-            status=answer.status_code,
+            f"Entra ({host}) did not answer properly when asked for a token. Check the network to it.",
+            status=None if answer is None else answer.status_code,
             code=_code(told),
             request_id=told.get("correlation_id"),
-            retry_after=retry_after_seconds(answer.headers.get("Retry-After"), self._now()),
+            retry_after=None if answer is None else retry_after_seconds(answer.headers.get("Retry-After"), self._now()),
         )
 
     def _refusal(self, result: Mapping[str, Any], credential: ClientCredential) -> EntraUsersError:
-        codes, code = result.get("error_codes") or [], _code(result)
+        codes: list[int] = result.get("error_codes") or []
+        code = _code(result)
         told = str(result.get("error_description", "")).partition("\n")[0].partition(" Trace ID")[0].strip()
         kind = Unavailable if TRANSIENT.intersection(codes) else TokenError
         return kind(
@@ -253,5 +252,7 @@ def _document(answer: requests.Response) -> dict[str, Any] | None:
 
 def _code(document: Mapping[str, Any]) -> str | None:
     """The code that is most telling in Entra's error."""
-    codes: list[int] = document.get("error_codes") or []
-    return f"AADSTS{codes[0]}" if codes else document.get("error")
+    codes, error = document.get("error_codes"), document.get("error")
+    if isinstance(codes, list) and codes:
+        return f"AADSTS{codes[0]}"
+    return error if isinstance(error, str) else None
