@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from entra_users import console_check, console_sync, quickstart, remedies
+from entra_users import console_check, console_sync, quickstart, remedies, telemetry
 from entra_users.connection import connect
 from entra_users.console import Progress, complain, one_answer, whole_output
 from entra_users.diagnosis import diagnose, wrong_settings
@@ -98,7 +98,9 @@ def _users(given: argparse.Namespace, known: dict[str, str]) -> int:
 def _sync(given: argparse.Namespace, known: dict[str, str]) -> int:
     """Bring the stored copy up to date: by the changes since the last run, or by a full run where that cannot be."""
     terminal = sys.stderr if sys.stderr.isatty() else None
-    sys.stdout.write(console_sync.sync(_settings(known), full=given.full, force=given.force, terminal=terminal) + "\n")
+    settings = _settings(known)
+    telemetry.configure(settings.applicationinsights_connection_string)
+    sys.stdout.write(console_sync.sync(settings, full=given.full, force=given.force, terminal=terminal) + "\n")
     return 0
 
 

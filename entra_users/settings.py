@@ -174,8 +174,11 @@ def _tenant(text: str) -> str:
     return text
 
 
+_GUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+
+
 def _guid(text: str) -> str:
-    if not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text):
+    if not re.fullmatch(_GUID, text):
         raise ValueError("must be a client id, a GUID such as 11111111-2222-3333-4444-555555555555.")
     return text
 
@@ -197,6 +200,13 @@ def _store(text: str) -> str:
     container = re.fullmatch(r"https://[0-9A-Za-z.-]+\.blob\.[0-9A-Za-z.-]+/[^/?#][^?#]*", text)
     if keyed or ("://" in text and not container):
         raise ValueError("must be a folder or https://ACCOUNT.blob.core.windows.net/CONTAINER/PREFIX, without a key.")
+    return text
+
+
+def _insights(text: str) -> str:
+    pair = "[a-z]+=[^=;]+"
+    if not re.fullmatch(f"({pair};)*InstrumentationKey={_GUID}(;{pair})*", text, re.IGNORECASE):
+        raise ValueError("must be the connection string of an Application Insights resource, as its overview shows it.")
     return text
 
 
@@ -225,4 +235,5 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "SNAPSHOT_FORMATS": _formats,
     "SNAPSHOT_KEEP": _whole(1),
     "CHANGES_KEEP_DAYS": _whole(1),
+    "APPLICATIONINSIGHTS_CONNECTION_STRING": _insights,
 }

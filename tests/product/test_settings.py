@@ -20,7 +20,7 @@ WHOLE = {
     "KEY_VAULT_URL": "https://contoso.vault.azure.net",
 }
 # A store may be any folder, and a property any name.
-ANY_TEXT = ("USERS_STORE", "USERS_SELECT", "APPLICATIONINSIGHTS_CONNECTION_STRING")
+ANY_TEXT = ("USERS_STORE", "USERS_SELECT")
 NAMES = [each.name.upper() for each in dataclasses.fields(Settings)]
 
 
@@ -84,7 +84,8 @@ def test_every_setting_is_read() -> None:
         "SNAPSHOT_FORMATS": "csv",
         "SNAPSHOT_KEEP": "5",
         "CHANGES_KEEP_DAYS": "6",
-        "APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=0",
+        "CALLER_AUTH": "entra",
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": f"InstrumentationKey={APP};IngestionEndpoint=https://x.in.example/",
     }
     assert sorted(environment) == sorted(NAMES)
     assert Settings.read(environment) == Settings(
@@ -112,7 +113,8 @@ def test_every_setting_is_read() -> None:
         snapshot_formats=("ndjson", "csv"),
         snapshot_keep=5,
         changes_keep_days=6,
-        applicationinsights_connection_string="InstrumentationKey=0",
+        caller_auth="entra",
+        applicationinsights_connection_string=f"InstrumentationKey={APP};IngestionEndpoint=https://x.in.example/",
     )
 
 
