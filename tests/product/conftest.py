@@ -16,7 +16,8 @@ from entra_users.identity import AccessToken
 from entra_users.tokens import Tokens
 from simulator import Simulator
 from simulator.clouds import CLOUDS
-from simulator.functions import FunctionsHost
+from simulator.demo import app_environment, app_folder
+from simulator.functions import FunctionsHost, LogEntry
 from simulator.tokens import issue
 from tests.leaks import Leaks
 
@@ -139,16 +140,20 @@ def program_environment(azure: Simulator) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def host(_simulator: Simulator, leaks: Leaks) -> Iterator[FunctionsHost]:
+def host(_simulator: Simulator, leaks: Leaks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FunctionsHost]:
     """The app in Microsoft's worker, behind the stand-in for `func start`; one for all tests of a module."""
+    folder = tmp_path_factory.mktemp("app")
     _simulator.reset()
-    environment = program_environment(_simulator)
-    settings = _simulator.app_settings("secret") | {
-        "AzureWebJobsStorage": "UseDevelopmentStorage=true",
-        "SYNC_SCHEDULE": "0 0 2 * * *",
+    # The budget is one that no wait for `Retry-After: 90` fits in.
+    environment = app_environment(_simulator, folder) | {
+        "HTTP_BUDGET_SECONDS": "10",
+        "USERS_SELECT": "",
+        "SYNC_LANES": "8",
     }
-    with FunctionsHost(
-        ROOT, environment | settings, show=lambda entry: leaks.note("the Functions host's log", str(entry))
-    ) as running:
+
+    def show(entry: LogEntry) -> None:
+        leaks.note("the log of the Functions host", str(entry))
+
+    with FunctionsHost(app_folder(folder), environment, show=show) as running:
         leaks.know(running.keys.default, running.keys.master)
         yield running
