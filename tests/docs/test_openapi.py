@@ -239,3 +239,14 @@ def test_where_callers_come_with_tokens_a_call_without_one_is_answered_as_docume
 def test_health_answers_as_documented_without_a_key(caller: Caller) -> None:
     assert caller.call("health", with_key=False).json() == {"status": "alive"}
     assert caller.seen == documented("health")
+
+
+def test_the_check_answers_as_documented_and_health_never_tells_of_it(tenant: Simulator, caller: Caller) -> None:
+    caller.call("check", with_key=False)
+    assert caller.call("check").json()["status"] == "warning"  # nothing is stored yet
+    tenant.entra.application.graph_roles.clear()
+    failed = caller.call("check")
+    assert (failed.status_code, failed.json()["status"]) == (503, "failed")
+    assert [link["name"] for link in failed.json()["links"] if link["state"] == "failed"] == ["permissions"]
+    assert caller.seen == documented("check")
+    assert caller.call("health").json() == {"status": "alive"}
