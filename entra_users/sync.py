@@ -305,7 +305,8 @@ class Sync:
         try:
             manifest, etag = read_manifest(self._store)
             if manifest is not None and manifest.run == plan.run:
-                self._follow(Start(run=next_run(manifest, now, "catchup"), at=now), manifest, etag)
+                with telemetry.span("follow", plan.run):
+                    self._follow(Start(run=next_run(manifest, now, "catchup"), at=now), manifest, etag)
         except EntraUsersError as error:
             logger.warning("The changes during run %s wait for the next run: %s", plan.run, error)
 
