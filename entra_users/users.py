@@ -99,13 +99,15 @@ def read_users(graph: Graph, url: str, *, advanced: bool = False) -> Iterator[li
         EntraUsersError: as `Graph.pages`; what was given before is then not the whole.
     """
     seen: set[str] = set()
-    for restarts in range(MAX_RESTARTS + 1):
+    restarts = 0
+    while True:
         try:
             for page in graph.pages(url, advanced=advanced):
                 yield _unseen(page.users, seen)
                 del page  # as in `Graph.pages`
         except PageTokenExpired:
-            if restarts == MAX_RESTARTS:
+            restarts += 1
+            if restarts > MAX_RESTARTS:
                 raise
         else:
             return

@@ -378,6 +378,15 @@ def test_lanes_wait_together_and_once(azure: Simulator, make_graph: Callable[...
     assert sorted(asked(azure), key=str) == [200] * 4 + [429] * 4
 
 
+def test_throttling_without_a_wait_holds_back_nobody_else(azure: Simulator, graph: Graph, clock: Clock) -> None:
+    azure.reset(users=3)
+    azure.faults.plan(throttled(times=9))
+    with pytest.raises(Throttled) as caught:
+        graph.page(URL)
+    assert (caught.value.retry_after, clock.slept) == (None, [0.5, 1, 2, 4, 8, 16, 30, 30])
+    assert len(graph.page(URL).users) == 3
+
+
 def test_usage_counts_requests_retries_units_and_waits(azure: Simulator, graph: Graph) -> None:
     azure.reset(users=25)
     azure.faults.plan(throttled("7"), server_error(503), answered(200, '{"value": []}', times=1))
@@ -388,6 +397,7 @@ def test_usage_counts_requests_retries_units_and_waits(azure: Simulator, graph: 
     graph.page(f"{GRAPH}/v1.0/users")
     assert graph.usage == Usage(requests=1, retries=0, throttled_seconds=0.0, resource_units=2)
     assert lane.usage + graph.usage == Usage(requests=4, retries=2, throttled_seconds=7.0, resource_units=5)
+    assert graph.total == lane.total == lane.usage + graph.usage
 
 
 def test_a_cost_that_is_no_number_counts_as_one(azure: Simulator, graph: Graph) -> None:

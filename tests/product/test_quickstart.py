@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from entra_users.console import one_answer
-from entra_users.errors import AccessDenied, SettingsError, TokenError
+from entra_users.errors import AccessDenied, MalformedPage, SettingsError, TokenError
 from entra_users.quickstart import Parameters, connect, read_parameters
 from entra_users.users import read_users
 from simulator import Simulator, client_certificate
@@ -268,3 +268,11 @@ def test_one_answer_is_indented_json_without_links_to_what_follows(azure: Simula
     )
     assert one_answer(graph, url) == (b'{\n  "n": 1,\n  "value": []\n}', True)
     assert one_answer(graph, url) == (b"[\n  1,\n  2\n]", False)
+
+
+@pytest.mark.parametrize("body", ["", "<html>", '{"a": ', "[1, 2", "[" * 100_000])
+def test_an_answer_that_is_no_json_is_an_error(azure: Simulator, write: Write, body: str) -> None:
+    graph = connect(read_parameters(write(filled(azure))), budget=10.0)
+    azure.faults.plan(answered(200, body, host="graph.microsoft.com"))
+    with pytest.raises(MalformedPage, match=f"answered with {len(body)} bytes that are not JSON"):
+        one_answer(graph, "https://graph.microsoft.com/v1.0/organization")

@@ -67,7 +67,7 @@ def test_waits_double_from_half_a_second_to_half_a_minute() -> None:
 @given(st.integers(1, 10**6), FRACTION)
 def test_chance_spreads_a_wait_over_its_upper_half(attempt: int, jitter: float) -> None:
     longest = backoff(attempt, 1.0)
-    assert longest / 2 <= backoff(attempt, jitter) < longest
+    assert longest / 2 <= backoff(attempt, jitter) <= longest
 
 
 @given(st.integers(1, 50), st.floats(0, 1000), st.floats(0.1, 1000), st.none() | st.floats(0, 1000), FRACTION)

@@ -22,8 +22,8 @@ ENDS = dt.datetime(2030, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 def read(azure: Simulator) -> Iterator[Callable[..., VaultSecret]]:
     """Reads a secret as the user-assigned managed identity, from a vault that was never asked before."""
 
-    def read_as_identity(name: str = "graph-client-secret", *, url: str = URL) -> VaultSecret:
-        return read_secret(url, name, lambda: azure_credential(azure.entra.identity.client_id))
+    def read_as_identity(name: str = "graph-client-secret", *, retries: int = 4) -> VaultSecret:
+        return read_secret(URL, name, lambda: azure_credential(azure.entra.identity.client_id), retries=retries)
 
     http_challenge_cache.clear()
     yield read_as_identity
@@ -91,13 +91,13 @@ def disabled(azure: Simulator) -> None:
 @pytest.mark.parametrize(
     ("spoil", "status", "code", "told"),
     [
-        (no_rights, 403, "ForbiddenByRbac", "Give the app's identity the role Key Vault Secrets User on the vault"),
-        (firewall, 403, "ForbiddenByFirewall", "let the vault's firewall admit it"),
-        (deleted, 404, "SecretNotFound", "Create it under this name, or correct the name in the settings."),
+        (no_rights, 403, "ForbiddenByRbac", "Caller is not authorized to perform action on resource."),
+        (firewall, 403, "ForbiddenByFirewall", "Client address is not authorized"),
+        (deleted, 404, "SecretNotFound", "A secret with (name/id) graph-client-secret was not found"),
         (disabled, 403, "SecretDisabled", "Operation get is not allowed on a disabled secret."),
     ],
 )
-def test_a_refusal_names_vault_secret_cause_and_remedy(
+def test_a_refusal_names_vault_secret_and_cause(
     azure: Simulator,
     read: Callable[..., VaultSecret],
     spoil: Callable[[Simulator], None],
@@ -131,10 +131,9 @@ def test_a_vault_that_stays_busy_may_answer_later(
 
 def test_a_vault_that_cannot_be_reached_is_named(azure: Simulator, read: Callable[..., VaultSecret]) -> None:
     azure.faults.plan(unreachable(host=VAULT, times=None))
-    error = refusal(read)
+    error = refusal(read, retries=0)
     assert (type(error), error.status) == (VaultError, None)
     assert str(error).startswith(f"Key Vault {URL} could not be asked for 'graph-client-secret': ")
-    assert "Check KEY_VAULT_URL" in str(error)
 
 
 def test_an_identity_that_gives_no_token_is_not_told_as_the_vaults_fault(
