@@ -141,7 +141,7 @@ CONCERNS: dict[str, Remedy] = {
     "credentialExpires": Remedy(
         "The secret or certificate expires within CREDENTIAL_WARN_DAYS, or its date has passed.",
         REGISTRANT,
-        "Renew it (docs/operations.md, rotate a secret or a certificate) and store it as {credential_place}. The old"
+        "Renew it (docs/operations.md, rotate a {kind}) and store it as {credential_place}. The old"
         " one works until its date.",
     ),
     "tooManyPermissions": Remedy(
