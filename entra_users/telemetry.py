@@ -11,12 +11,13 @@ Events (`AppEvents`), each with what is known of its attributes, and with `run` 
     credential.expiring  the secret or certificate ends within CREDENTIAL_WARN_DAYS: `credential_days_left`
     graph.throttled      Graph asks for longer waits than a request may take: `throttled_seconds`, `retries`, `error`
 
-`throttled_seconds` of a run is averaged over the lanes that read at once, so that its share of `duration_seconds` is
-the share of the run. `snapshot_age_seconds` is how long ago the last run that ended well began to read. `error` is the
-error's class with the service's status, code and request id, and never its message.
+`throttled_seconds` of a run is averaged over the workers that read at once, in each of which all lanes wait together,
+so that its share of `duration_seconds` is the share of the run. `snapshot_age_seconds` is how long ago the last run
+that ended well began to read. `error` is the error's class with the service's status, code and request id, and never
+its message.
 
 Metrics (`AppMetrics`). These count up: `graph.users`, `graph.pages`, `graph.resource_units`, `graph.throttled_seconds`
-(summed over the lanes), `graph.retries` by `cause` (`429`, `503`, ..., `timeout`, `connection`), `directory.added`,
+(summed over the workers), `graph.retries` by `cause` (`429`, `503`, ..., `timeout`, `connection`), `directory.added`,
 `directory.updated`, `directory.removed`. These are measured once a run: `directory.users`, `snapshot.age_seconds`,
 `sync.duration_seconds` by `outcome` (the event); and `credential.days_left` once a token.
 

@@ -63,7 +63,8 @@ def test_its_bytecode_names_no_folder_of_the_machine_it_was_built_on(package: Pa
 )
 def test_everything_that_the_app_imports_is_in_it(package: Path) -> None:
     modules = (
-        "azure.functions, azure.identity, azure.keyvault.secrets, azure.storage.blob, cryptography.x509, isal.igzip"
+        "azure.functions, azure.identity, azure.keyvault.secrets, azure.monitor.opentelemetry, azure.storage.blob,"
+        " cryptography.x509, isal.igzip"
     )
     assert imports(package, f"import {modules}, msal, msgspec, requests; print('imported')") == "imported"
 

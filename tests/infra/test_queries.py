@@ -1,36 +1,16 @@
 """Alerts and workbook ask for events and attributes that the app sends, and every query is in use."""
 
 import re
+from typing import get_args
 
 import pytest
 
+from entra_users import telemetry
 from tests.infra.templates import INFRA, TEMPLATES
 
 QUERIES = {path.name: path.read_text(encoding="utf-8") for path in sorted((INFRA / "queries").glob("*.kql"))}
-EVENTS = {
-    "sync.completed",
-    "sync.failed",
-    "sync.refused",
-    "consent.missing",
-    "credential.expiring",
-    "graph.throttled",
-}
-ATTRIBUTES = {
-    "run",
-    "mode",
-    "users",
-    "added",
-    "updated",
-    "removed",
-    "duration_seconds",
-    "graph_requests",
-    "resource_units",
-    "throttled_seconds",
-    "retries",
-    "snapshot_age_seconds",
-    "credential_days_left",
-    "error",
-}
+EVENTS = set(get_args(telemetry.Event.__value__))
+ATTRIBUTES = {*telemetry.Attributes.__annotations__, "error"}
 
 
 def test_every_query_is_in_an_alert_or_in_the_workbook() -> None:
