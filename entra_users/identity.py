@@ -70,10 +70,8 @@ def identity_token(credential: "TokenCredential", scope: str, **options: Any) ->
     try:
         token = credential.get_token(scope, **options)
     except (AzureError, ValueError) as error:  # the latter where the endpoint answers with what is not JSON
-        raise IdentityError(
-            f"The managed identity gave no token for {scope}: {first_line(error)} Assign the identity to the app and"
-            " name a user-assigned one in AZURE_CLIENT_ID; on your own machine az login serves for vault and storage."
-        ) from None  # where an answer was cut short, the SDK's error quotes what came of the token
+        # Where an answer was cut short, the SDK's error quotes what came of the token.
+        raise IdentityError(f"The managed identity gave no token for {scope}: {first_line(error)}") from None
     return AccessToken(value=token.token, expires_on=token.expires_on)
 
 

@@ -47,7 +47,7 @@ def main(environment: Mapping[str, str], *, sleep: Callable[[float], None] = tim
 
 def check(api: str, key: str) -> None:
     """Print the app's check of every link; where all is well and nothing was ever stored, start a sync."""
-    status, answer = call("GET", f"{api}/health", key)
+    status, answer = call("GET", f"{api}/check", key)
     print(f"Its own check ({status}):\n{answer}")
     if status != 200:
         print('Put that right, then start a sync: docs/deploy.md, "First users".')

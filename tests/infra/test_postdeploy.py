@@ -65,6 +65,7 @@ def test_a_first_deployment_ends_with_the_first_sync_started_and_no_key_printed(
     az.answer("functionapp keys list --resource-group rg-x --name func-x", "keys.json")
     app.answers = {
         "GET /api/health": [(200, {"status": "alive"})],
+        "GET /api/check": [(200, {"status": "warning"})],
         "GET /api/snapshot": [(404, {"error": {"code": "notFound"}})],
         "POST /api/sync": [(202, {"run": "r1"})],
     }
@@ -80,12 +81,12 @@ def test_a_first_deployment_ends_with_the_first_sync_started_and_no_key_printed(
         f"The app is up: {app.url}/api/users\n"
         "Callers need a function key: az functionapp keys list --resource-group rg-x --name func-x"
         " --query functionKeys\n"
-        'Its own check (200):\n{\n  "status": "alive"\n}\n'
+        'Its own check (200):\n{\n  "status": "warning"\n}\n'
         "The first sync is on its way.\n"
     )
     assert app.asked == [
         ("GET /api/health", None),
-        ("GET /api/health", "the-function-key"),
+        ("GET /api/check", "the-function-key"),
         ("GET /api/snapshot", "the-function-key"),
         ("POST /api/sync", "the-function-key"),
     ]
@@ -95,19 +96,26 @@ def test_an_app_with_a_snapshot_is_not_synced_by_an_upgrade(
     az: FakeAz, hook: Hook, provisioned: dict[str, Any], app: App
 ) -> None:
     az.answer("functionapp keys list", "keys.json")
-    app.answers = {"GET /api/health": [(200, {"status": "alive"})], "GET /api/snapshot": [(200, {"run": "r0"})]}
+    app.answers = {
+        "GET /api/health": [(200, {"status": "alive"})],
+        "GET /api/check": [(200, {"status": "ok"})],
+        "GET /api/snapshot": [(200, {"run": "r0"})],
+    }
     assert hook("postdeploy").main(provisioned | {"FUNCTION_URL": app.url}) == 0
-    assert [request for request, _ in app.asked] == ["GET /api/health", "GET /api/health", "GET /api/snapshot"]
+    assert [request for request, _ in app.asked] == ["GET /api/health", "GET /api/check", "GET /api/snapshot"]
 
 
 def test_a_check_that_finds_a_fault_is_shown_and_fails_nothing(
     az: FakeAz, hook: Hook, provisioned: dict[str, Any], app: App, capsys: pytest.CaptureFixture[str]
 ) -> None:
     az.answer("functionapp keys list", "keys.json")
-    app.answers = {"GET /api/health": [(200, {"status": "alive"}), (503, {"consent": "missing"})]}
+    app.answers = {
+        "GET /api/health": [(200, {"status": "alive"})],
+        "GET /api/check": [(503, {"status": "failed"})],
+    }
     assert hook("postdeploy").main(provisioned | {"FUNCTION_URL": app.url}) == 0
     assert capsys.readouterr().out.endswith(
-        'Its own check (503):\n{\n  "consent": "missing"\n}\n'
+        'Its own check (503):\n{\n  "status": "failed"\n}\n'
         'Put that right, then start a sync: docs/deploy.md, "First users".\n'
     )
 
@@ -118,6 +126,7 @@ def test_a_sync_that_does_not_start_is_told_with_the_answer(
     az.answer("functionapp keys list", "keys.json")
     app.answers = {
         "GET /api/health": [(200, {"status": "alive"})],
+        "GET /api/check": [(200, {"status": "warning"})],
         "GET /api/snapshot": [(404, "")],
         "POST /api/sync": [(409, "a run is active")],
     }
