@@ -236,6 +236,12 @@ def test_where_callers_come_with_tokens_a_call_without_one_is_answered_as_docume
     assert caller.seen == {operation: {200 if operation == "health" else 401} for operation in documented()}
 
 
+def test_the_page_is_answered_as_documented(caller: Caller) -> None:
+    for with_key in (True, False):
+        caller.call("page", with_key=with_key)
+    assert caller.seen == documented("page")
+
+
 def test_health_answers_as_documented_without_a_key(caller: Caller) -> None:
     assert caller.call("health", with_key=False).json() == {"status": "alive"}
     assert caller.seen == documented("health")

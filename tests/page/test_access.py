@@ -61,7 +61,7 @@ def test_no_rule_of_accessibility_is_broken(filled: None, visit: Visit, scheme: 
 def test_no_rule_is_broken_where_something_failed_or_nothing_is_there(
     visit: Visit, azure: Simulator, scheme: str
 ) -> None:
-    azure.faults.plan(server_error(503, "200", path="/users$"))
+    azure.faults.plan(server_error(503, "200", path="/users$", times=None))
     page = visit(color_scheme=scheme)
     expect(page.get_by_role("region", name="Users", exact=True).get_by_role("button", name="Try again")).to_be_visible()
     expect(page.get_by_role("button", name="What was seen")).to_be_visible()
@@ -170,7 +170,7 @@ def test_at_320_pixels_nothing_has_to_be_scrolled_sideways(filled: None, visit: 
     assert (page.evaluate("document.documentElement.scrollWidth"), overhang()) == (320, [])
     page.keyboard.press("Escape")
     azure.entra.application.graph_roles.clear()
-    azure.faults.plan(server_error(503, "200", path="/users$"))
+    azure.faults.plan(server_error(503, "200", path="/users$", times=None))
     page.get_by_role("button", name="Refresh").click()
     expect(page.get_by_role("region", name="Users", exact=True).get_by_role("button", name="Try again")).to_be_visible()
     expect(page.locator("#tile-check")).to_have_text("Failed")

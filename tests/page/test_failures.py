@@ -28,11 +28,10 @@ def test_a_missing_consent_is_shown_with_the_address_to_grant_it(visit: Visit, s
     link = users(page).get_by_role("link").last
     tenant, app = azure.entra.tenants[0].id, azure.entra.application.client_id
     consent = f"https://login.microsoftonline.com/{tenant}/adminconsent?client_id={app}"
-    assert (link.inner_text(), link.get_attribute("href"), link.get_attribute("rel")) == (
-        consent,
-        consent,
-        "noopener noreferrer",
-    )
+    told = [link.get_attribute(name) for name in ("href", "title", "rel")]
+    assert (link.inner_text(), *told) == ("login.microsoftonline.com/…", consent, consent, "noopener noreferrer")
+    to_do = users(page).get_by_role("paragraph").filter(has=page.get_by_role("strong"))
+    expect(to_do).to_contain_text("To do (Privileged Role Administrator or Global Administrator): Add the application")
     expect(page.get_by_role("status")).to_contain_text("The app may not do this. GET /v1.0/users was answered")
 
     azure.entra.application.graph_roles |= roles
@@ -44,7 +43,7 @@ def test_a_missing_consent_is_shown_with_the_address_to_grant_it(visit: Visit, s
 
 def test_throttling_is_shown_with_the_time_to_wait(visit: Visit, serve: Serve, azure: Simulator) -> None:
     azure.directory.add(displayName="Adele")
-    azure.faults.plan(throttled("200", path="/users$"))
+    azure.faults.plan(throttled("200", path="/users$", times=None))
     page = visit(serve())
     expect(users(page).get_by_role("heading", name="Microsoft Graph asks to wait")).to_be_visible()
     expect(users(page)).to_contain_text("Wait 200 seconds before you try again.")
@@ -65,16 +64,17 @@ def test_a_credential_that_expired_is_shown_with_who_puts_it_right(
 )
 def test_an_outage_of_graph_is_shown(visit: Visit, azure: Simulator, status: int, heading: str) -> None:
     azure.directory.add(displayName="Adele")
-    azure.faults.plan(server_error(status, "200", path="/users$"))
+    azure.faults.plan(server_error(status, "200", path="/users$", times=None))
     page = visit()
     expect(users(page).get_by_role("heading", name=heading)).to_be_visible()
+    azure.faults.clear()
     retry(page)
     expect(page.get_by_role("button", name="Adele")).to_be_visible()
 
 
 def test_an_answer_that_is_not_whole_is_not_shown(visit: Visit, azure: Simulator) -> None:
     azure.directory.add(displayName="Adele")
-    azure.faults.plan(page_fault("no-value"))
+    azure.faults.plan(page_fault("no-value", times=None))
     page = visit()
     expect(users(page).get_by_role("heading", name="The answer was not whole")).to_be_visible()
     expect(page.get_by_role("button", name="Adele")).to_have_count(0)
@@ -106,7 +106,7 @@ def test_an_app_that_cannot_be_reached_is_told_from_one_that_fails(visit: Visit,
 
 
 def test_a_failure_in_one_place_leaves_the_others_alone(visit: Visit, azure: Simulator) -> None:
-    azure.faults.plan(page_fault("no-value"))
+    azure.faults.plan(page_fault("no-value", times=None))
     page = visit()
     expect(users(page).get_by_role("button", name="Try again")).to_be_visible()
     expect(page.get_by_role("region", name="Changes")).to_contain_text("Nothing is stored yet")

@@ -119,9 +119,12 @@ def test_where_nobody_is_found_the_page_says_so(visit: Visit, azure: Simulator) 
 
 def test_a_page_without_users_is_not_taken_for_the_last(visit: Visit, azure: Simulator) -> None:
     everyone = add_users(azure, 3)
-    azure.faults.plan(page_fault("empty-page"))
     page = visit()
+    expect(page.get_by_role("button", name="What was seen")).to_be_visible()
+    azure.faults.plan(page_fault("empty-page"))
+    search(page, "")
     expect(names(page)).to_have_text(everyone)
+    assert [each.path for each in azure.requests][-2:] == ["/v1.0/users"] * 2
 
 
 def test_what_users_are_called_never_becomes_markup(visit: Visit, azure: Simulator) -> None:
