@@ -5,10 +5,15 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from simulator import Simulator
 from simulator.azurite import Azurite, missing
 from tests.leaks import Leaks
+
+# A law holds however long it takes to show on a busy machine.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,5 @@
-"""Watches the whole suite for secrets: every log record, every error, and the output of the programs that tests run.
+"""Watches the whole suite for secrets: every log record, those of the Functions host's workers among them, every error,
+and what the programs that tests run print.
 
 What is secret is known by its value, where the simulator made it up, and by its form: tokens, private keys, page tokens
 and delta tokens of the simulated Graph, signatures of storage. What is found is told by kind and place, never itself.
@@ -9,13 +10,14 @@ import binascii
 import json
 import logging
 import re
+import subprocess
 import sys
 import threading
 import traceback
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 from entra_users.errors import EntraUsersError
 from simulator import Simulator
@@ -28,6 +30,10 @@ _FORMS = {
     "a signature of storage": re.compile(r"\bsig=[\w%+/]{20}"),
     "a key of storage": re.compile(r"AccountKey=\w"),
 }
+_WORKERS = logging.getLogger("simulator.functions.logs")
+_COMMUNICATE = subprocess.Popen.communicate
+# What the app answers a caller with belongs to the caller.
+_ANSWERED = re.compile(r'"@odata\.nextLink": ?"http://(127\.0\.0\.1|localhost):[^"]*"')
 _WORDS = re.compile(r"[\w-]{24,}")
 
 
@@ -51,7 +57,7 @@ def secrets_of(azure: Simulator) -> Iterator[str]:
 
 
 class Leaks:
-    """What was seen since the last check, as a context: logs and errors come by themselves, the rest through `note`."""
+    """What was seen since the last check, as a context; what does not come by itself is given to `note`."""
 
     def __init__(self) -> None:
         self.azure: Simulator | None = None
@@ -63,6 +69,8 @@ class Leaks:
 
     def __enter__(self) -> Self:
         logging.getLogger().addHandler(self._handler)
+        _WORKERS.setLevel(logging.DEBUG)
+        subprocess.Popen.communicate = _noted(subprocess.Popen.communicate, self.note)
         monitoring = sys.monitoring
         monitoring.use_tool_id(monitoring.PROFILER_ID, "leaks")
         monitoring.register_callback(monitoring.PROFILER_ID, monitoring.events.RAISE, self._raised)
@@ -74,6 +82,7 @@ class Leaks:
     ) -> None:
         sys.monitoring.set_events(sys.monitoring.PROFILER_ID, 0)
         sys.monitoring.free_tool_id(sys.monitoring.PROFILER_ID)
+        subprocess.Popen.communicate = _COMMUNICATE
         logging.getLogger().removeHandler(self._handler)
 
     def know(self, *secrets: str) -> None:
@@ -100,6 +109,21 @@ class Leaks:
             self._errors.add(error)
             told = [str(error), repr(error), repr(error.args), *traceback.format_exception(error)]
             self.note(f"the error {type(error).__name__}", "\n".join(told))
+
+
+def _noted(
+    communicate: Callable[..., tuple[Any, Any]], note: Callable[[str, str], None]
+) -> Callable[..., tuple[Any, Any]]:
+    """The same, after what the program printed was noted: `subprocess.run` and others read it by this method."""
+
+    def noted(program: subprocess.Popen[Any], *arguments: Any, **options: Any) -> tuple[Any, Any]:
+        printed = communicate(program, *arguments, **options)
+        for each in filter(None, printed):
+            text = each if isinstance(each, str) else each.decode(errors="replace")
+            note("what a program printed", _ANSWERED.sub("", text))
+        return printed
+
+    return noted
 
 
 class _Handler(logging.Handler):

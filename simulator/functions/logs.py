@@ -1,9 +1,12 @@
 """What the host and its workers log, in one place and in order."""
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,7 @@ class Logs:
             invocation=invocation,
             worker=worker,
         )
+        logger.debug("%s", entry)
         with self._lock:
             self._entries.append(entry)
         if self._show:

@@ -17,7 +17,7 @@ from entra_users.tokens import Tokens
 from simulator import Simulator
 from simulator.clouds import CLOUDS
 from simulator.demo import app_environment, app_folder
-from simulator.functions import FunctionsHost, LogEntry
+from simulator.functions import FunctionsHost
 from simulator.tokens import issue
 from tests.leaks import Leaks
 
@@ -112,7 +112,7 @@ type Console = Callable[..., Printed]
 
 
 @pytest.fixture
-def console(azure: Simulator, tmp_path: Path, leaks: Leaks) -> Console:
+def console(azure: Simulator, tmp_path: Path) -> Console:
     """Runs `python -m entra_users` in an empty folder, with the settings given as environment variables."""
 
     def run(*arguments: str | Path, settings: Mapping[str, str] | None = None) -> Printed:
@@ -124,10 +124,7 @@ def console(azure: Simulator, tmp_path: Path, leaks: Leaks) -> Console:
             timeout=60,
             capture_output=True,
         )
-        out, err = done.stdout, done.stderr.decode()
-        leaks.note("what the console printed", out.decode(errors="replace"))
-        leaks.note("what the console said", err)
-        return Printed(status=done.returncode, out=out, err=err)
+        return Printed(status=done.returncode, out=done.stdout, err=done.stderr.decode())
 
     return run
 
@@ -150,10 +147,6 @@ def host(_simulator: Simulator, leaks: Leaks, tmp_path_factory: pytest.TempPathF
         "USERS_SELECT": "",
         "SYNC_LANES": "8",
     }
-
-    def show(entry: LogEntry) -> None:
-        leaks.note("the log of the Functions host", str(entry))
-
-    with FunctionsHost(app_folder(folder), environment, show=show) as running:
+    with FunctionsHost(app_folder(folder), environment) as running:
         leaks.know(running.keys.default, running.keys.master)
         yield running

@@ -170,7 +170,7 @@ def test_an_output_file_that_cannot_be_written_is_named(command: Command, path: 
     assert printed.err.startswith(told)
 
 
-def shell(azure: Simulator, tmp_path: Path, leaks: Leaks, line: str) -> Printed:
+def shell(azure: Simulator, tmp_path: Path, line: str) -> Printed:
     """The console within a line of shell, `{}`; its own exit status."""
     program = f"{shlex.quote(sys.executable)} -m entra_users"
     done = subprocess.run(
@@ -181,7 +181,6 @@ def shell(azure: Simulator, tmp_path: Path, leaks: Leaks, line: str) -> Printed:
         check=False,
         timeout=60,
     )
-    leaks.note("what the console said", done.stderr.decode())
     return Printed(status=done.returncode, out=done.stdout, err=done.stderr.decode())
 
 
@@ -194,10 +193,10 @@ def shell(azure: Simulator, tmp_path: Path, leaks: Leaks, line: str) -> Printed:
     ],
 )
 def test_a_standard_output_that_does_not_take_everything_is_a_failure(
-    azure: Simulator, tmp_path: Path, leaks: Leaks, line: str, told: str
+    azure: Simulator, tmp_path: Path, line: str, told: str
 ) -> None:
     azure.reset(users=3000)
-    printed = shell(azure, tmp_path, leaks, line)
+    printed = shell(azure, tmp_path, line)
     assert (printed.status, printed.err) == (1, told)
 
 

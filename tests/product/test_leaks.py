@@ -65,7 +65,10 @@ def test_a_watch_names_the_place_and_not_the_secret() -> None:
 
 LEAKY = """
 import logging
+import subprocess
+import sys
 from entra_users.errors import TokenError
+from simulator.functions.logs import Logs
 
 SECRET = "ey" + "J0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9"
 
@@ -99,6 +102,15 @@ def test_code():
     except TokenError:
         pass
 
+def test_program():
+    subprocess.run([sys.executable, "-c", f"print({SECRET!r})"], capture_output=True)
+
+def test_complaint():
+    subprocess.run([sys.executable, "-c", f"exit({SECRET!r})"], capture_output=True, text=True)
+
+def test_worker():
+    Logs().add("Information", "some.category", SECRET)
+
 def test_well():
     logging.getLogger("some.library").warning("nothing")
 """
@@ -108,35 +120,25 @@ def test_a_test_that_leaks_fails(azure: Simulator, tmp_path: Path) -> None:
     """In a pytest of its own, with the fixtures of this suite."""
     (tmp_path / "conftest.py").write_text("from tests.conftest import _no_leak, leaks\n")
     (tmp_path / "test_leaky.py").write_text(LEAKY)
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-c",
-            str(ROOT / "pytest.toml"),
-            str(tmp_path),
-        ],
-        cwd=ROOT,
-        env=program_environment(azure),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    failed = [line for line in done.stdout.splitlines() if line.startswith("ERROR ") and "::" in line]
+    report = tmp_path / "report"
+    with report.open("wb") as output:  # and not through a pipe, which is watched
+        subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", ROOT / "pytest.toml", tmp_path],
+            cwd=ROOT,
+            env=program_environment(azure),
+            stdout=output,
+            check=False,
+        )
+    told = report.read_text()
+    failed = [line for line in told.splitlines() if line.startswith("ERROR ") and "::" in line]
     assert [line.split("::")[1].split()[0] for line in failed] == [
-        "test_log",
-        "test_trace",
-        "test_error",
-        "test_cause",
-        "test_code",
+        f"test_{name}" for name in ("log", "trace", "error", "cause", "code", "program", "complaint", "worker")
     ]
-    assert "6 passed, 5 errors" in done.stdout
-    assert "leaked: a token in the log of some.library" in done.stdout
-    assert "leaked: a token in the error TokenError" in done.stdout
+    assert "9 passed, 8 errors" in told
+    assert "leaked: a token in the log of some.library" in told
+    assert "leaked: a token in the log of simulator.functions.logs" in told
+    assert "leaked: a token in the error TokenError" in told
+    assert "leaked: a token in what a program printed" in told
 
 
 def test_the_watch_sees_this_suite(leaks: Leaks) -> None:
@@ -144,5 +146,7 @@ def test_the_watch_sees_this_suite(leaks: Leaks) -> None:
     logging.getLogger("entra_users.some").warning("a warning")
     with pytest.raises(TokenError):
         raise TokenError("an error")
+    subprocess.run([sys.executable, "-c", "print(7)"], capture_output=True, check=True)
     assert ("the log of entra_users.some", "a warning") in seen
     assert [where for where, _ in seen].count("the error TokenError") == 1
+    assert ("what a program printed", "7\n") in seen
