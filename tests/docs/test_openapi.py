@@ -15,7 +15,7 @@ from openapi_spec_validator import validate
 
 from simulator import Simulator
 from simulator.demo import app_environment, app_folder
-from simulator.faults import page_fault, server_error, throttled, token_error
+from simulator.faults import not_json, page_fault, server_error, throttled, token_error
 from simulator.functions import FunctionsHost
 from tests.docs.conftest import ROOT
 
@@ -159,6 +159,8 @@ def test_answers_about_users_are_as_documented(tenant: Simulator, caller: Caller
             tenant.faults.plan(fault)
             caller.call(operation, named)
     caller.call("user", {"key": "nobody@contoso.example"})
+    tenant.faults.plan(not_json(path="/v1.0/users/"))
+    caller.call("user", someone)
     tenant.faults.plan(page_fault("no-value"), page_fault("expired-page-token"))
     caller.call("users")
     caller.call("users", url=page["@odata.nextLink"])
@@ -217,8 +219,11 @@ def test_answers_about_runs_snapshots_and_changes_are_as_documented(
         file = caller.call("snapshot_file", {"file": part["file"]["name"]})
         assert hashlib.sha256(file.content).hexdigest() == part["file"]["sha256"]
 
+    caller.call("sync_start", {"full": "perhaps"})
+    caller.call("changes")
     (tmp_path / "users" / "latest.json").write_text("spoiled")
-    for operation in stored:
+    caller.call("sync_start")
+    for operation in stored[1:]:
         caller.call(operation, unknown)
     # A folder has no links; tests/store holds those of a Blob container.
     caller.seen["snapshot_file"].add(302)
