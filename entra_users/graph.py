@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,9 +44,7 @@ _GZIP = 31  # zlib's number for the gzip format
 _LEAST = 1.0
 
 
-class Page(msgspec.Struct, frozen=True):
-    """A page of users: each as the bytes Graph sent."""
-
+class _Envelope(msgspec.Struct):
     users: list[msgspec.Raw] = msgspec.field(name="value")
     next_link: str | None = msgspec.field(name="@odata.nextLink", default=None)
     delta_link: str | None = msgspec.field(name="@odata.deltaLink", default=None)
@@ -54,7 +52,19 @@ class Page(msgspec.Struct, frozen=True):
     context: str | None = msgspec.field(name="@odata.context", default=None)
 
 
-_page = msgspec.json.Decoder(Page)
+_envelope = msgspec.json.Decoder(_Envelope)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A page of users: each as the bytes Graph sent, a slice of `body`, which is the whole answer."""
+
+    users: list[msgspec.Raw]
+    next_link: str | None
+    delta_link: str | None
+    count: int | None
+    context: str | None
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +252,7 @@ class Graph:
             raise BrokenPaging(f"This address is not one of {self.root}: a token is not sent there.")
         answer = self.get(url, headers=headers)
         try:
-            page = _page.decode(answer.body)
+            page = Page(**msgspec.structs.asdict(_envelope.decode(answer.body)), body=answer.body)
         except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, not a page, or nested without end
             raise MalformedPage(
                 f"Graph answered {answer.status} with {len(answer.body)} bytes that are not a page of users: {error}."

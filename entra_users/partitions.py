@@ -47,16 +47,18 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         found = [f"createdDateTime {operator} {moment}" for operator, moment in terms if moment is not None]
         return " and ".join(found or ["createdDateTime ge 1601-01-01T00:00:00Z"])
 
-    def holds(self, created: str | None) -> bool:
-        """Whether a user with this `createdDateTime` belongs here."""
+    def holds(self, *created: str | None) -> bool:
+        """Whether users with these `createdDateTime`s all belong here."""
         if self.everyone:
             return True
-        if created is None or self.undated:
-            return created is None and self.undated
-        # Both ends are whole seconds: what is within a later second is later, what is within the same second is not
-        # earlier. Comparing the first 19 characters is exact for both, with or without fractions.
-        second = created[:19]
-        return (self.start is None or second >= self.start[:19]) and (self.end is None or second < self.end[:19])
+        dates = [each for each in created if each is not None]
+        if self.undated or not dates or len(dates) < len(created):
+            return self.undated and not dates
+        # Both ends are whole seconds, and so are the first 19 characters of a date: whatever follows them is later than
+        # their second begins and earlier than it ends.
+        return (self.start is None or min(dates) >= self.start[:19]) and (
+            self.end is None or max(dates) < self.end[:19]
+        )
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,9 +143,7 @@ def read_partition(graph: Graph, partition: Partition, select: Sequence[str]) ->
     # A filter over several pages is where page tokens expire, and advanced queries are said to prevent it.
     advanced = not partition.everyone
     url = users_url(graph.root, select, where=partition.where, advanced=advanced)
-    for users in read_users(graph, url, advanced=advanced):
-        yield users if partition.everyone else [user for user in users if partition.holds(created(user))]
-        del users  # as in `Graph.pages`
+    return read_users(graph, url, advanced=advanced, wanted=partition.holds)
 
 
 class _Created(msgspec.Struct):

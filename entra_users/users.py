@@ -4,13 +4,13 @@ https://learn.microsoft.com/en-us/graph/api/user-list
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from entra_users.errors import MalformedPage, NotFound, PageTokenExpired
-from entra_users.graph import Graph
+from entra_users.graph import Graph, Page
 
 PAGE_SIZE = 999
 """The largest `$top` that Graph accepts for users."""
@@ -69,11 +69,20 @@ def is_id(key: str) -> bool:
     return _ID.fullmatch(key) is not None
 
 
-class _Identified(msgspec.Struct):
+class _Identified(msgspec.Struct, gc=False):
     id: str
 
 
+class _Key(_Identified, gc=False):
+    createdDateTime: str | None = None  # noqa: N815 -- Graph's name
+
+
+class _Keys(msgspec.Struct):
+    value: list[_Key]
+
+
 _identified = msgspec.json.Decoder(_Identified)
+_keys = msgspec.json.Decoder(_Keys)
 
 
 def user_ids(users: Iterable[msgspec.Raw | bytes]) -> list[str]:
@@ -88,22 +97,36 @@ def user_ids(users: Iterable[msgspec.Raw | bytes]) -> list[str]:
         raise MalformedPage("Graph sent a user without an id, so that users cannot be told apart.") from None
 
 
-def read_users(graph: Graph, url: str, *, advanced: bool = False) -> Iterator[list[msgspec.Raw]]:
+def everyone(*created: str | None) -> bool:
+    """Whether users with these `createdDateTime`s are all wanted: yes."""
+    del created
+    return True
+
+
+def read_users(
+    graph: Graph, url: str, *, advanced: bool = False, wanted: Callable[..., bool] = everyone
+) -> Iterator[list[msgspec.Raw]]:
     """All users on the pages from `url` on, each exactly once, as the bytes Graph sent; one list a page.
 
     A read whose page token expires starts again from its first page, at most 5 times; a user that was given already
     is not given again. Memory holds the ids of this read (about 120 bytes a user), never users.
 
+    Args:
+        graph: to read from.
+        url: of the first page.
+        advanced: as `Graph.pages`.
+        wanted: given `createdDateTime`s, whether users with these are all wanted; any who is not is left out.
+
     Raises:
         PageTokenExpired: it expired again after the last restart.
         EntraUsersError: as `Graph.pages`; what was given before is then not the whole.
     """
-    seen: set[str] = set()
+    seen: dict[str, None] = {}  # a dict, since a set takes three times its memory
     restarts = 0
     while True:
         try:
             for page in graph.pages(url, advanced=advanced):
-                yield _unseen(page.users, seen)
+                yield _fresh(page, seen, wanted)
                 del page  # as in `Graph.pages`
         except PageTokenExpired:
             restarts += 1
@@ -113,10 +136,21 @@ def read_users(graph: Graph, url: str, *, advanced: bool = False) -> Iterator[li
             return
 
 
-def _unseen(users: list[msgspec.Raw], seen: set[str]) -> list[msgspec.Raw]:
-    unseen: list[msgspec.Raw] = []
-    for user_id, user in zip(user_ids(users), users, strict=True):
-        if user_id not in seen:
-            seen.add(user_id)
-            unseen.append(user)
-    return unseen
+def _fresh(page: Page, seen: dict[str, None], wanted: Callable[..., bool]) -> list[msgspec.Raw]:
+    """The users of a page that are wanted and were not seen before; mostly all, so that is tried for all at once."""
+    try:
+        keys = _keys.decode(page.body).value
+    except ValueError:
+        raise MalformedPage(
+            "Graph sent a user without an id, or created when no date is, who cannot be told apart."
+        ) from None
+    ids = dict.fromkeys([key.id for key in keys])
+    if len(ids) == len(keys) and seen.keys().isdisjoint(ids) and wanted(*[key.createdDateTime for key in keys]):
+        seen |= ids
+        return page.users
+    fresh: list[msgspec.Raw] = []
+    for key, user in zip(keys, page.users, strict=True):
+        if key.id not in seen and wanted(key.createdDateTime):
+            seen[key.id] = None
+            fresh.append(user)
+    return fresh
