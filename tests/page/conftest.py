@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, WebError, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, WebError, expect, sync_playwright
 
 from simulator import Simulator
 from simulator.demo import app_environment, app_folder
@@ -34,6 +34,8 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
+    # Long enough for a machine that does much else.
+    expect.set_options(timeout=30_000)
     # It ends with this package: while it runs, this thread has an event loop that no other test could share.
     with sync_playwright() as playwright, launch(playwright, program) as chromium:
         yield chromium
@@ -139,7 +141,6 @@ def make_context(browser: Browser) -> Iterator[MakeContext]:
                 "reduced_motion": "reduce",
             }
             context = browser.new_context(**(usual | options))
-            context.set_default_timeout(10_000)
             opened.callback(context.close)
             watches.append(Watch(context))
             watches[-1].hosts.update(hosts)

@@ -35,7 +35,7 @@ def main(target: Path) -> str | None:
             sync_playwright() as playwright,
             launch(playwright, program) as browser,
         ):
-            page = browser.new_page(viewport={"width": 1280, "height": 1140}, timezone_id="UTC")
+            page = browser.new_page(viewport={"width": 1280, "height": 1200}, timezone_id="UTC")
             page.goto(f"{host.url}/api/?code={host.keys.default}")
             page.get_by_role("searchbox").fill("adele w")
             page.keyboard.press("Enter")
