@@ -156,6 +156,9 @@ def nothing(azure: Simulator) -> None:
         (nothing, "users?$expand=manager", 400, "Request_BadRequest", "$expand is not an option here"),
         (nothing, "users?$select=id&$select=employeeId", 400, "Request_BadRequest", "$select names 'employeeId'"),
         (nothing, "users?$filter=employeeId%20eq%20'1'", 400, "Request_BadRequest", "$filter names 'employeeId'"),
+        # Names are one to the host however they are written, and values are decoded once.
+        (nothing, "users?$select=id&$Select=employeeId", 400, "Request_BadRequest", "$select names 'employeeId'"),
+        (nothing, "users?%24filter=%2565mployeeId%20eq%20'1'", 400, "Request_BadRequest", "cannot be understood"),
         (nothing, "users?$skiptoken=forged", 400, "Request_BadRequest", "begin again from the first page"),
         (nothing, "users?$filter=mail%20gt%20'a'", 400, None, "Correct the query."),
         (nothing, "users/nobody@contoso.com", 404, "Request_ResourceNotFound", "Check the id or userPrincipalName"),

@@ -201,6 +201,12 @@ def test_any_key_leads_to_a_user_of_graph_or_nowhere(key: str) -> None:
     assert re.fullmatch(rf"{re.escape(GRAPH)}/v1\.0/users(/[^/?#()]+|\('[^/?#()]+'\))\?\$select=id", url)
 
 
+@pytest.mark.parametrize("user", [b"{}", b'{"id": 7}', b"null", b'{"id": "\xff"}', b'{"id": "1"'])
+def test_ids_of_what_is_no_user_are_an_error(user: bytes) -> None:
+    with pytest.raises(MalformedPage, match="without an id"):
+        user_ids([b'{"id": "1"}', user])
+
+
 def test_an_id_is_told_from_a_name() -> None:
     assert is_id("87D349ED-44d7-43e1-9a83-5f2406dee5bd")
     assert not is_id("87d349ed-44d7-43e1-9a83-5f2406dee5bd@contoso.com")
