@@ -177,6 +177,7 @@ def show_addresses(port: int, azure: Simulator) -> None:
     name = azure.directory.users(["userPrincipalName"])[0]["userPrincipalName"]
     print("\nTry next:")
     for path in (
+        f"/api/?code={KEY}",
         f"/api/users?code={KEY}",
         f"/api/users?top=999&format=csv&code={KEY}",
         f"/api/users?filter=department%20eq%20%27HR%27&count=true&code={KEY}",
