@@ -11,22 +11,25 @@ type Sleep = Callable[[float], object]
 """Waits so many seconds, 0 included; raises when the lanes are to end."""
 
 
-def in_lanes(work: Callable[[int, Sleep], object], numbers: Iterable[int], *, lanes: int) -> None:
+def in_lanes(
+    work: Callable[[int, Sleep], object], numbers: Iterable[int], *, lanes: int, stop: threading.Event | None = None
+) -> None:
     """Do some work for every number, in threads; the first error ends the others at their next page or wait.
 
     Args:
         work: takes a number, and what to wait with.
         numbers: to work on.
         lanes: how many threads.
+        stop: set to end all of them at their next page or wait.
 
     Raises:
         Exception: the first that `work` raised.
     """
-    stop = threading.Event()
+    stop = stop or threading.Event()
 
     def stoppable_sleep(seconds: float) -> None:
         if stop.wait(seconds):
-            raise RunFailed("Stopped, since another partition failed.")
+            raise RunFailed("Stopped, since another partition failed or nobody wants the rest.")
 
     with ThreadPoolExecutor(lanes) as pool:
         futures = [pool.submit(work, number, stoppable_sleep) for number in numbers]
@@ -54,13 +57,11 @@ def read_in_lanes[T](read: Callable[[int, Sleep], Iterable[T]], numbers: Iterabl
         for item in read(number, sleep):
             places.acquire()
             sleep(0)
-            if closed.is_set():
-                return
             ready.put(item)
 
     def run() -> None:
         try:
-            in_lanes(work, numbers, lanes=lanes)
+            in_lanes(work, numbers, lanes=lanes, stop=closed)
         except BaseException as error:  # noqa: BLE001 -- it is raised where the items are taken
             ready.put(_End(error))
         else:
@@ -76,7 +77,7 @@ def read_in_lanes[T](read: Callable[[int, Sleep], Iterable[T]], numbers: Iterabl
             raise item.error
     finally:
         closed.set()
-        # Whoever waits for a place gets one, sees that nobody takes items any more, and ends.
+        # Whoever waits for a place gets one, and then ends as whoever waits for Graph does.
         places.release(3 * lanes)
         thread.join()
 

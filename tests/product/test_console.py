@@ -22,7 +22,7 @@ from entra_users.__main__ import main
 from entra_users.console import Progress
 from entra_users.properties import DEFAULT_SELECT
 from simulator import Simulator
-from simulator.faults import connection_reset, page_fault, server_error
+from simulator.faults import connection_reset, page_fault, server_error, throttled
 from tests.leaks import Leaks
 from tests.product.conftest import Clock, Console, Printed, program_environment
 
@@ -447,6 +447,19 @@ def test_a_read_that_is_ended_midway_leaves_nothing_behind(
         program.send_signal(number)
         program.communicate()
     assert program.returncode == status
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interruption_does_not_sit_out_the_wait_that_graph_asked_for(
+    azure: Simulator, tmp_path: Path, terminal: tuple[int, int]
+) -> None:
+    azure.reset(users=30_000)
+    azure.faults.plan(throttled("600", path="^/v1.0/users$", skip=3, times=None))
+    with start_on_terminal(azure, tmp_path, terminal[1], "--output", "users.json") as program:
+        read_until(terminal[0], b" users, ")
+        program.send_signal(signal.SIGINT)
+        program.communicate(timeout=60)
+    assert program.returncode == 130
     assert list(tmp_path.iterdir()) == []
 
 
