@@ -96,7 +96,7 @@ def test_it_stays_up_until_ctrl_c_and_every_address_it_names_answers(environment
             addresses = re.findall(r"^  (http\S+)$", shown, re.MULTILINE)
             answers = {address: session.get(address, timeout=60).status_code for address in addresses}
             assert answers == dict.fromkeys(addresses, 200)
-            assert len(addresses) == 8
+            assert len(addresses) == 9
         finally:
             running.send_signal(signal.SIGINT)
         assert running.wait() == 0
