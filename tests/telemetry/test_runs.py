@@ -143,12 +143,13 @@ def test_a_run_that_ended_well_is_told_as_its_record_has_it(story: Story, what: 
         },
     )
     recorded = datetime.fromisoformat(run["ended_at"]) - datetime.fromisoformat(run["started_at"])
-    assert recorded.total_seconds() <= float(took) < 60
+    assert round(recorded.total_seconds(), 3) <= float(took) < 60
 
 
 def test_what_changed_while_a_full_run_was_reading_is_told_as_a_run_of_its_own(story: Story) -> None:
-    (event,) = [each for each in story.told.events if each.attributes.get("run", "").endswith("-catchup")]
-    assert (event.name, event.attributes["mode"], event.attributes["users"]) == ("sync.completed", "unchanged", "600")
+    told = [event for event in story.told.events if event.attributes.get("run", "").endswith("-catchup")]
+    found = {(event.name, event.attributes["mode"], event.attributes["users"]) for event in told}
+    assert found == {("sync.completed", "unchanged", "600")}
 
 
 def test_a_run_that_would_shrink_the_directory_is_told_with_the_numbers(story: Story) -> None:
@@ -212,9 +213,11 @@ def test_a_run_is_one_trace_whichever_workers_do_it(story: Story) -> None:
     spans = story.told.spans_of(run)
     assert {span.trace for span in spans} == {trace_of(run)}
     assert len({span.worker for span in spans}) > 1
-    assert all(span.success for span in spans)
+    # Two workers may find that all is exported, and publish; for the second, what is done is done.
+    once = sorted((span.name, span.success) for span in spans if span.name not in {"publish", "follow"})
     count = story.runs["full"]["partitions"]
-    assert sorted(span.name for span in spans) == sorted(["run", "plan", "publish", "follow", *["partition"] * count])
+    assert once == [*[("partition", True)] * count, ("plan", True), ("run", True)]
+    assert {("publish", True), ("follow", True)} <= {(span.name, span.success) for span in spans}
     numbers = [int(span.attributes["number"]) for span in spans if span.name == "partition"]
     assert sorted(numbers) == list(range(count))
     assert story.told.spans_of(story.runs["changes"]["run"])[0].trace != trace_of(run)
