@@ -5,8 +5,6 @@ https://learn.microsoft.com/en-us/graph/throttling
 """
 
 import copy
-import http.client
-import logging
 import random
 import re
 import threading
@@ -14,13 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
-import requests
-import urllib3
-from isal import isal_zlib
-from requests.adapters import HTTPAdapter
 
 from entra_users import telemetry
 from entra_users.errors import (
@@ -35,11 +28,8 @@ from entra_users.errors import (
 from entra_users.graph_errors import graph_error
 from entra_users.retry import REPEATABLE, pause
 from entra_users.tokens import Tokens
+from entra_users.transport import Answer, Transport
 
-# Its debug records hold the addresses asked for, and with them continuations.
-logging.getLogger("urllib3").setLevel(logging.INFO)
-
-_GZIP = 31  # zlib's number for the gzip format
 # An attempt is not begun with less: what is left of the budget by then could only end in a timeout.
 _LEAST = 1.0
 
@@ -65,15 +55,6 @@ class Page:
     count: int | None
     context: str | None
     body: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """Graph's answer to one request: 2xx, its body whole and decompressed."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class Usage(msgspec.Struct, kw_only=True):
@@ -134,21 +115,13 @@ class Graph:
         self.usage = Usage()
         self._tokens = tokens
         self._budget = budget
-        self._timeout = timeout
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
         self._pace = _Pace()
-        self._session = requests.Session()
-        # Retries are ours: urllib3's own would neither share throttling nor keep the budget.
-        self._session.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=connections, max_retries=0))
-        self._session.headers.update(
-            {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "entra-users"}
-        )
-        self._session.headers.update(headers or {})
-        # Proxies and certificates come from the environment, looked up once instead of at every request.
-        self._transport = self._session.merge_environment_settings(root, {}, True, None, None)  # noqa: FBT003
-        self._session.trust_env = False
+        sent = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "entra-users"}
+        sent |= headers or {}
+        self._transport = Transport(root, connections=connections, headers=sent, timeout=timeout)
 
     def lane(self, sleep: Callable[[float], object] | None = None) -> "Graph":
         """The same Graph for one thread: with a usage of its own, and another way to wait where one is given."""
@@ -179,7 +152,8 @@ class Graph:
             try:
                 token = self._tokens.get()
                 left = self._budget - (self._clock() - started)
-                answer = self._send(url, token, headers or {}, max(_LEAST, left))
+                sent = {**(headers or {}), "Authorization": f"Bearer {token}"}
+                answer = self._transport.get(url, sent, within=max(_LEAST, left))
                 self._count(answer, retry=failed > 0)
             except Unavailable as error:
                 failure: EntraUsersError = error
@@ -274,30 +248,6 @@ class Graph:
         """Whether an address is this Graph's own, so that a token may be sent there."""
         return url.startswith(f"{self.root}/")
 
-    def _send(self, url: str, token: str, headers: Mapping[str, str], left: float) -> Answer:
-        request = requests.Request("GET", url, headers={**headers, "Authorization": f"Bearer {token}"})
-        connect, read = self._timeout
-        transport: Any = self._transport
-        try:
-            with self._session.send(
-                self._session.prepare_request(request),
-                timeout=(min(connect, left), min(read, left)),
-                # A redirect would carry the token to wherever it points.
-                allow_redirects=False,
-                **transport,
-            ) as response:
-                body = response.raw.read(decode_content=False)
-                if response.headers.get("Content-Encoding") == "gzip":
-                    body = isal_zlib.decompress(body, _GZIP, 1 << 20)
-                return Answer(status=response.status_code, headers=response.headers, body=body)
-        # Not chained: the errors on the way quote the address, whose query may hold a continuation.
-        except (requests.Timeout, urllib3.exceptions.TimeoutError):
-            raise TimedOut(f"{self.root} did not answer in time. Check the network to it.") from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError, isal_zlib.error) as error:
-            raise Unavailable(
-                f"The connection to {self.root} failed or ended early ({_cause(error)}). Check the network to it."
-            ) from None
-
     def _count(self, answer: Answer, *, retry: bool) -> None:
         # Without the header a request costs one: https://learn.microsoft.com/en-us/graph/throttling-limits
         units = answer.headers.get("x-ms-resource-unit", "")
@@ -345,11 +295,3 @@ class Graph:
 def _retry_cause(failure: EntraUsersError) -> str:
     """What makes a request be repeated, in a word: the status that was answered, `timeout` or `connection`."""
     return str(failure.status or ("timeout" if isinstance(failure, TimedOut) else "connection"))
-
-
-def _cause(error: BaseException) -> str:
-    """What failed at the bottom, such as a certificate that is not trusted or a connection that was refused."""
-    network = (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException)
-    while isinstance(error.__context__, network):
-        error = error.__context__
-    return f"{type(error).__name__}: {error}"
