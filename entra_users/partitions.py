@@ -71,6 +71,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """How many count requests planning took."""
     single_lane: str = ""
     """Why there is only one partition although it may be large; empty otherwise."""
+    undivided: list[str] = msgspec.field(default_factory=list[str])
+    """Which partitions are larger than they should be, a sentence each."""
 
 
 def plan_partitions(graph: Graph, size: int, *, each: Callable[..., Iterable[int]] = map) -> Planned:
@@ -112,7 +114,12 @@ def plan_partitions(graph: Graph, size: int, *, each: Callable[..., Iterable[int
         Partition(number=number, start=r.start and _text(r.start), end=r.end and _text(r.end))
         for number, r in enumerate(ranges, 1)
     ]
-    return Planned(partitions=partitions, users=total, counts=2 + cuts)
+    undivided = [
+        f"{r.users:,} users cannot be divided further and are read in one lane: {partition.where}."
+        for r, partition in zip(ranges, partitions[1:], strict=True)
+        if r.users > limit
+    ]
+    return Planned(partitions=partitions, users=total, counts=2 + cuts, undivided=undivided)
 
 
 def count_users(graph: Graph, where: str | None = None) -> int:

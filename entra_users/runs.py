@@ -61,12 +61,12 @@ def dead_run(store: Store, manifest: Manifest | None, select: Iterable[str], now
 
 def fail_run(store: Store, run: str, error: EntraUsersError, now: datetime) -> None:
     """Write down why a run failed for good, unless it has ended before; telemetry is told, once."""
-    manifest, _ = read_manifest(store)
-    plan = read_record(store, f"runs/{run}/plan.json", Plan)
-    receipts = receipts_of(store, run).values()
     end = End(run=run, at=now, error=type(error).__name__, message=str(error))
-    # A run that another has overtaken has not failed.
+    # First of all, since what is read below may be what is damaged. A run that another has overtaken has not failed.
     if create_record(store, f"runs/{run}/end.json", end) and not isinstance(error, RunInProgress):
+        manifest, _ = read_manifest(store)
+        plan = read_record(store, f"runs/{run}/plan.json", Plan)
+        receipts = receipts_of(store, run).values()
         tell_failed(run, error, asked_at=began(run), plan=plan, receipts=receipts, manifest=manifest, now=now)
 
 

@@ -245,6 +245,7 @@ class Sync:
         with ThreadPoolExecutor(self._options.lanes) as pool:
             planned = plan_partitions(lane, self._options.partition_users, each=pool.map)
         notes += [planned.single_lane] if planned.single_lane else []
+        notes += planned.undivided
         plan = Plan(
             run=start.run,
             at=began,
