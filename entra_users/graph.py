@@ -47,7 +47,7 @@ _envelope = msgspec.json.Decoder(_Envelope)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A page of users: each as the bytes Graph sent, a slice of `body`, which is the whole answer."""
+    """A page of users: each as the bytes Graph sent, on one line; slices of `body`, which is the whole answer."""
 
     users: list[msgspec.Raw]
     next_link: str | None
@@ -226,7 +226,10 @@ class Graph:
             raise BrokenPaging(f"This address is not one of {self.root}: a token is not sent there.")
         answer = self.get(url, headers=headers)
         try:
-            page = Page(**msgspec.structs.asdict(_envelope.decode(answer.body)), body=answer.body)
+            # Graph sends a page without line breaks; one that has some must not break what holds one user a line.
+            broken = b"\n" in answer.body or b"\r" in answer.body
+            body = msgspec.json.format(answer.body, indent=-1) if broken else answer.body
+            page = Page(**msgspec.structs.asdict(_envelope.decode(body)), body=body)
         except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, not a page, or nested without end
             raise MalformedPage(
                 f"Graph answered {answer.status} with {len(answer.body)} bytes that are not a page of users: {error}."

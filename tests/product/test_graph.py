@@ -142,6 +142,13 @@ def test_every_page_of_an_advanced_query_carries_the_header(azure: Simulator, gr
     assert sent == [("eventual", "return=minimal")] * 3
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_users_are_on_one_line_each_however_graph_breaks_a_page(azure: Simulator, graph: Graph, end: str) -> None:
+    page = f'{{"value": [{end}{{{end}"id":{end}"1", "n": 1.50,{end} "name": "a\\nb"{end}}}{end}, {{"id":"2"}}]}}'
+    azure.faults.plan(answered(200, page))
+    assert [bytes(each) for each in graph.page(URL).users] == [b'{"id":"1","n":1.50,"name":"a\\nb"}', b'{"id":"2"}']
+
+
 def test_users_are_the_bytes_that_graph_sent(azure: Simulator, graph: Graph) -> None:
     user = b'{ "id":"1",\t"displayName" : "\\u00e4\xc3\xa4", "n": 1.50, "n": 2 }'
     azure.faults.plan(Fault(status=200, body=b'{"x": [1], "value": [' + user + b"] }"))
