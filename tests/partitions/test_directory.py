@@ -112,6 +112,6 @@ def test_whatever_graph_does_to_a_page_there_are_all_users_or_a_named_error(
     try:
         users = read(graph, 10, lanes=2)
     except EntraUsersError:
-        assert kind in {"repeat-next-link", "foreign-next-link", "no-value", "cut-json"}
+        assert kind != "empty-page"
     else:
         assert users == everyone(azure)
