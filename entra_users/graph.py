@@ -32,6 +32,7 @@ from entra_users.transport import Answer, Transport
 
 # An attempt is not begun with less: what is left of the budget by then could only end in a timeout.
 _LEAST = 1.0
+_GRANTED_WITHIN = 60.0
 
 
 class _Envelope(msgspec.Struct):
@@ -161,8 +162,7 @@ class Graph:
                 if 200 <= answer.status < 300:
                     return answer
                 failure = graph_error(answer.status, answer.headers, answer.body, url=url, now=datetime.now(UTC))
-                if answer.status == 401 and not renewed:
-                    self._tokens.reject(token)
+                if self._outdates(token, answer.status) and not renewed:
                     renewed = True
                     continue
                 if answer.status not in REPEATABLE:
@@ -271,6 +271,15 @@ class Graph:
         elif isinstance(failure, AccessDenied) and failure.status == 403:
             telemetry.event("consent.missing", error=failure)
         return failure
+
+    def _outdates(self, token: str, status: int) -> bool:
+        """Whether an answer means that the token is of no use any more, so that the next is worth a try at once."""
+        if status == 403:
+            # A right that was granted since is in the next token; Entra is not asked for one at every refusal.
+            self._tokens.reject(token, older_than=_GRANTED_WITHIN)
+        elif status == 401:
+            self._tokens.reject(token)
+        return status == 401
 
     def _keep_pace(self, started: float, failed: int) -> None:
         """Wait while Graph has asked anyone who shares this object to wait."""

@@ -47,6 +47,7 @@ class Tokens:
         self._clock = clock
         self._lock = threading.Lock()
         self._token: AccessToken | None = None
+        self._acquired = 0.0
 
     def get(self) -> str:
         """A token that is still valid; acquired by the first thread that asks, for which the others wait.
@@ -61,15 +62,22 @@ class Tokens:
             if self._token is None or self._clock() > self._token.expires_on - _RENEW_BEFORE:
                 try:
                     self._token = self._source.acquire()
+                    self._acquired = self._clock()
                 except Unavailable:
                     if self._token is None or self._clock() > self._token.expires_on:
                         raise
             return self._token.value
 
-    def reject(self, value: str) -> None:
-        """Forget a token that a service refused, unless another thread has replaced it already."""
+    def reject(self, value: str, *, older_than: float = 0.0) -> None:
+        """Forget a token that a service refused, unless another thread has replaced it already.
+
+        Args:
+            value: the token.
+            older_than: keep it if it was acquired within so many seconds, since a new one would be no better.
+        """
         with self._lock:
-            if self._token is not None and self._token.value == value:
+            known = self._token is not None and self._token.value == value
+            if known and self._clock() - self._acquired >= older_than:
                 self._token = None
 
 

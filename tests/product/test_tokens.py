@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from entra_users.connection import connect, token_source
-from entra_users.errors import EntraUsersError, IdentityError, TokenError, Unavailable
+from entra_users.errors import AccessDenied, EntraUsersError, IdentityError, TokenError, Unavailable
 from entra_users.graph import Graph
 from entra_users.identity import AccessToken
 from entra_users.settings import Settings
@@ -250,6 +250,26 @@ def test_a_token_that_graph_refuses_is_replaced_and_the_read_goes_on(azure: Simu
     azure.entra.revoke_tokens()
     assert read_all(graph) == 3
     assert asked(azure, "graph.microsoft.com") == [200, 401, 200]
+
+
+def test_a_permission_granted_while_the_app_runs_counts_within_a_minute(azure: Simulator) -> None:
+    azure.reset(users=3)
+    granted = {*azure.entra.application.graph_roles}
+    azure.entra.application.graph_roles.clear()
+    now = [time.time()]
+    tokens = Tokens(token_source(read_settings(azure, "secret")), clock=lambda: now[0])
+    graph = Graph(GRAPH, tokens, budget=10.0)
+    for seconds in (0, 59):
+        now[0] += seconds
+        with pytest.raises(AccessDenied):
+            read_all(graph)
+    assert asked(azure, path="/token") == [200]
+    azure.entra.application.graph_roles |= granted
+    now[0] += 1
+    with pytest.raises(AccessDenied):
+        read_all(graph)
+    assert read_all(graph) == 3
+    assert asked(azure, path="/token") == [200, 200]
 
 
 def test_a_refused_token_is_forgotten_only_while_it_is_the_current_one(azure: Simulator) -> None:
