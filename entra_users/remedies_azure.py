@@ -73,7 +73,7 @@ GRAPH: dict[str, Remedy] = {
         "The app has a token, but no permission to read users: admin consent is missing.",
         ADMINISTRATOR,
         "Add the application permission User.Read.All at {permissions_page} and grant admin consent at {consent_url} ;"
-        " a token acquired before then does not have it, and lives for up to 90 minutes.",
+        " it is in the next token, which the app acquires within a minute of being refused.",
     ),
     "Authentication_MSGraphPermissionMissing": Remedy(
         "A property needs an application permission of its own, which the message names.",
