@@ -68,8 +68,8 @@ def test_a_remedy_names_the_pages_and_addresses_of_the_app_at_hand() -> None:
         f"The app has a token, but no permission to read users: admin consent is missing. To do ({ADMIN}): Add the"
         " application permission User.Read.All at"
         f" https://entra.microsoft.com/#view/Microsoft_AAD_RegisteredApps/ApplicationMenuBlade/~/CallAnAPI/appId/{APP}"
-        f" and grant admin consent at https://login.microsoftonline.com/{TENANT}/adminconsent?client_id={APP} ; it is in the"
-        " next token, which the app acquires within a minute of being refused."
+        f" and grant admin consent at https://login.microsoftonline.com/{TENANT}/adminconsent?client_id={APP} ; it is"
+        " in the next token, which the app acquires within a minute of being refused."
     )
 
 
