@@ -21,8 +21,8 @@ LIBRARIES = {
     "cryptography": {"certificates"},
     "msal": {"tokens"},
     "opentelemetry": {"insights"},
-    "requests": {"graph", "tokens"},
-    "urllib3": {"graph"},
+    "requests": {"tokens", "transport"},
+    "urllib3": {"transport"},
 }
 HEAVY = {*LIBRARIES, "azure.core", "isal"} - {"azure.functions"}
 
