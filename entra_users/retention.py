@@ -40,17 +40,19 @@ def prune(store: Store, manifest: Manifest, *, keep: int, now: datetime) -> None
     for run in [run for run in runs if now - began(run) > _LOST]:
         forget_run(store, run)
         del runs[run]
-    unended = {run for run, names in runs.items() if f"runs/{run}/end.json" not in names}
+    published = {record.run for record in manifest.history}
+    unended = {run for run, names in runs.items() if run not in published and f"runs/{run}/end.json" not in names}
     snapshots = names_by_run(store, "snapshots/")
     older = [run for run in snapshots if run < manifest.run and f"snapshots/{run}/manifest.json" in snapshots[run]]
     needed = {file.name for record in manifest.history if (file := record.changes) is not None}
     for each in [manifest, *(_published(store, run) for run in (older[1 - keep :] if keep > 1 else []))]:
         needed |= {part.file.name for part in each.parts} | {f"snapshots/{each.run}/manifest.json"}
         needed |= {each.csv.name} if each.csv is not None else set()
-    for run, names in snapshots.items():
-        if run <= manifest.last_run and run not in unended:
-            for name in sorted(names - needed):
-                store.delete(name)
+    ended = [names for run, names in snapshots.items() if run <= manifest.last_run and run not in unended]
+    old = sorted(set[str]().union(*ended) - needed)
+    # Manifests first: whoever is killed here leaves none that names what is gone.
+    for name in sorted(old, key=lambda name: not name.endswith("/manifest.json")):
+        store.delete(name)
 
 
 def _published(store: Store, run: str) -> Manifest:
