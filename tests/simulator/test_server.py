@@ -84,8 +84,8 @@ def test_another_host_is_tunnelled_to_where_it_really_is(azure: Simulator, echo_
 
 
 def test_a_host_can_be_led_to_a_local_port(azure: Simulator, echo_port: int) -> None:
-    azure.tunnel("account.blob.core.windows.net", echo_port)
-    connection, _ = connect(azure, "account.blob.core.windows.net:443")
+    azure.tunnel("elsewhere.blob.core.windows.net", echo_port)
+    connection, _ = connect(azure, "elsewhere.blob.core.windows.net:443")
     sent = bytes(range(256)) * 40_000
     with connection:
         writer = threading.Thread(target=lambda: (connection.sendall(sent), connection.shutdown(socket.SHUT_WR)))
