@@ -27,7 +27,8 @@ from entra_users.store import Store
 
 logger = logging.getLogger(__name__)
 
-_OF_RUN = re.compile(r"(\d{8}T\d{9}Z-[^/]+)/")
+_RUN = re.compile(r"\d{8}T\d{9}Z-[\w-]+", re.ASCII)
+_OF_RUN = re.compile(rf"({_RUN.pattern})/", re.ASCII)
 
 QUIET = timedelta(minutes=15)
 """A run that has stored nothing for so long is taken for dead, and another may go on with it."""
@@ -101,7 +102,9 @@ def began(run: str) -> datetime:
         NotFound: it is not a run's id.
     """
     try:
-        return datetime.strptime(run.partition("-")[0], "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
+        # Digits that are missing are no error to strptime, and ids of another form would not sort by time.
+        moment = run.partition("-")[0] if _RUN.fullmatch(run) else ""
+        return datetime.strptime(moment, "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
     except ValueError as error:
         raise NotFound(f"{run!r} is not the id of a run, such as 20261123T020000000Z-1a2b3c4d.") from error
 
