@@ -174,10 +174,10 @@ def hosted(
     azure: Simulator,
     folder: Path,
     leaks: Leaks,
+    settings: dict[str, str],
     *,
     workers: int = 1,
     queues: dict[str, Any] | None = None,
-    **settings: str,
 ) -> Generator[Hosted]:
     """The app in a folder of its own, with these settings and options of `extensions.queues` in its host.json.
 

@@ -186,7 +186,7 @@ def test_workers_that_are_killed_at_any_moment_lose_nothing_and_read_nothing_twi
     azure.reset(users=USERS)
     # A death costs every message that its worker held an attempt, and here most attempts end so.
     queues = {"batchSize": 1, "newBatchThreshold": 0, "maxDequeueCount": 1000}
-    with hosted(azure, tmp_path, leaks, workers=3, queues=queues, **MANY) as app:
+    with hosted(azure, tmp_path, leaks, MANY, workers=3, queues=queues) as app:
         killer = Killer(azure, app.host, app.store, dice, workers=3)
         try:
             with watching(azure, killer.heard):

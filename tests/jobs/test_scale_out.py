@@ -49,7 +49,7 @@ def test_every_partition_is_read_once_by_several_workers_and_published_once(
 ) -> None:
     azure.reset(users=USERS)
     queues = {"batchSize": 1, "newBatchThreshold": 0}
-    with hosted(azure, tmp_path, leaks, workers=3, queues=queues, **SPREAD, **queue_settings) as app:
+    with hosted(azure, tmp_path, leaks, SPREAD | queue_settings, workers=3, queues=queues) as app:
         azure.state.latency = 0.02
         run = app.run()
         assert (run["state"], run["users"]) == ("published", USERS)
@@ -68,7 +68,7 @@ def test_messages_put_again_during_and_after_a_run_change_nothing(
     azure: Simulator, tmp_path: Path, leaks: Leaks, queue_settings: dict[str, str]
 ) -> None:
     azure.reset(users=USERS)
-    with hosted(azure, tmp_path, leaks, workers=2, **SPREAD, **queue_settings) as app:
+    with hosted(azure, tmp_path, leaks, SPREAD | queue_settings, workers=2) as app:
         lists = SimpleQueue[RecordedRequest]()
         with watching(azure, lambda request: lists.put(request) if is_list(request) else None):
             run = app.post().json()["run"]
@@ -79,7 +79,7 @@ def test_messages_put_again_during_and_after_a_run_change_nothing(
                 app.host.queues.put(PARTITION, message)
             app.host.queues.put(START, start)
             app.host.drain()
-        manifest, files = manifest_of(app.store), app.store.names()
+        manifest, files = manifest_of(app.store), app.store.names("snapshots/")
         assert [record.run for record in manifest.history if record.mode == "full"] == [run]
         assert stored(app.store) == directory(azure)
         asked = len(pages_asked(azure))
@@ -87,7 +87,7 @@ def test_messages_put_again_during_and_after_a_run_change_nothing(
             app.host.queues.put(PARTITION, message)
         app.host.queues.put(START, start)
         app.host.drain()
-        assert (manifest_of(app.store), app.store.names()) == (manifest, files)
+        assert (manifest_of(app.store), app.store.names("snapshots/")) == (manifest, files)
         assert len(pages_asked(azure)) == asked
 
 
@@ -98,7 +98,7 @@ def test_a_message_whose_worker_dies_every_time_fails_the_run_with_its_reason(
     azure.faults.plan(hang(path=LIST, times=5))
     lists = SimpleQueue[RecordedRequest]()
     with (
-        hosted(azure, tmp_path, leaks) as app,
+        hosted(azure, tmp_path, leaks, {}) as app,
         watching(azure, lambda each: lists.put(each) if is_list(each) else None),
     ):
         run = app.post().json()["run"]
@@ -120,7 +120,7 @@ def test_consent_that_is_lost_ends_the_run_at_once_on_every_worker(
 ) -> None:
     azure.reset(users=USERS)
     azure.faults.plan(answered(403, DENIED, path=LIST, times=None))
-    with hosted(azure, tmp_path, leaks, workers=2, **SPREAD) as app:
+    with hosted(azure, tmp_path, leaks, SPREAD, workers=2) as app:
         failed = app.run()
         assert (failed["state"], failed["error"]["code"]) == ("failed", "AccessDenied")
         # What was under way at once was refused too; nothing was delivered again.
@@ -131,7 +131,7 @@ def test_consent_that_is_lost_ends_the_run_at_once_on_every_worker(
 def test_what_passes_is_delivered_again_until_the_run_publishes(azure: Simulator, tmp_path: Path, leaks: Leaks) -> None:
     azure.reset(users=USERS)
     azure.faults.plan(server_error(503, "100000", path=LIST, skip=2))
-    with hosted(azure, tmp_path, leaks, workers=2, **SPREAD) as app:
+    with hosted(azure, tmp_path, leaks, SPREAD, workers=2) as app:
         run = app.run()
         assert (run["state"], run["users"]) == ("published", USERS)
         assert stored(app.store) == directory(azure)

@@ -24,7 +24,7 @@ def running(
 ) -> Iterator[tuple[Hosted, Path]]:
     """The app, and the folder of its store."""
     folder = tmp_path_factory.mktemp("app")
-    with hosted(_simulator, folder, leaks) as app:
+    with hosted(_simulator, folder, leaks, {}) as app:
         yield app, folder / "users"
 
 
@@ -142,8 +142,6 @@ def test_a_file_in_a_folder_comes_as_its_bytes_and_no_other_path_leads_to_one(ap
     there = [f"snapshots/{run}/../../latest.json", f"snapshots/{run}/manifest.json", "latest.json"]
     for path in [
         *there,
-        f"/{name}",
-        f"{name}/",
         f"%2e%2e/users/{name}",
         f"snapshots%2f..%2f{name.replace('/', '%2f')}",
         name.replace("/", "%5c"),
