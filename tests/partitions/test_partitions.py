@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from entra_users.errors import AccessDenied, MalformedPage
 from entra_users.graph import Graph
-from entra_users.partitions import Partition, Planned, count_users, created, plan_partitions, read_partition
+from entra_users.partitions import Partition, Planned, _split, count_users, created, plan_partitions, read_partition
 from simulator import Simulator
 from simulator.faults import answered, page_fault
 from tests.partitions.conftest import SELECT, begin, by_id, everyone, paths
@@ -137,6 +137,17 @@ def test_a_plan_covers_everyone_and_keeps_to_the_size(
         outside = partition.start == "2073-01-19T03:14:07Z" or partition.end == "2005-01-01T00:00:01Z"
         assert held <= 1.5 * size or unsplit or outside
     assert read_all(graph, planned.partitions) == everyone(azure)
+
+
+@settings(max_examples=50)
+@given(dated=st.integers(0, 50), counts=st.lists(st.integers(0, 60), max_size=40))
+def test_whatever_is_counted_ranges_follow_each_other_and_share_out_all_users(dated: int, counts: list[int]) -> None:
+    answers = iter(counts)
+    ranges = _split(dated, 5.0, lambda _moment: next(answers, 0), map)
+    assert (ranges[0].start, ranges[-1].end) == (None, None)
+    assert all(one.end == other.start is not None for one, other in pairwise(ranges))
+    assert all(each.users >= 0 for each in ranges)
+    assert sum(each.users for each in ranges) == dated
 
 
 def test_partitions_are_no_smaller_than_half_the_size_on_average(azure: Simulator, graph: Graph) -> None:
