@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from entra_users.console_sync import SyncProgress
+from entra_users.console_sync import SyncProgress, _summary
 from entra_users.folder_store import FolderStore
 from entra_users.graph import Graph
 from simulator import Simulator
@@ -209,6 +209,14 @@ def test_progress_without_an_expectation_has_no_bar(app: App) -> None:
     assert shown.getvalue() == (
         "\r10 users, 5 a second, 0 requests, 0 s throttled \r20 users, 5 a second, 0 requests, 0 s throttled \n"
     )
+
+
+def test_a_run_is_summed_up_even_where_its_snapshot_was_removed_meanwhile(app: App) -> None:
+    app.azure.reset(users=30)
+    app.run()
+    (record, _) = manifest_of(app.store).history
+    said = _summary(record, None, 1.5, "users").splitlines()
+    assert [line.partition(" ")[0] for line in said] == ["run", "users", "took", "store"]
 
 
 def start(console: Console, *arguments: str, **settings: str) -> subprocess.Popen[bytes]:
