@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from entra_users import telemetry
-from entra_users.formats import ndjson
+from entra_users.formats import ndjson_pieces
 from entra_users.graph import Graph
 from entra_users.merge import part_name
 from entra_users.partitions import read_partition
@@ -48,7 +48,7 @@ def export_partition(
 
     def lines() -> Iterator[bytes]:
         for users in read_partition(lane, partition, plan.select):
-            yield ndjson(users)
+            yield from ndjson_pieces(users)
             read = len(users)
             del users  # as in `Graph.pages`
             if progress is not None:

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import batched, chain
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ _user = msgspec.json.Decoder(dict[str, Any])
 
 
 def document(pages: Iterable[Sequence[msgspec.Raw]], form: str, columns: Sequence[str]) -> Iterator[bytes]:
-    """One whole document of all users, a piece a page.
+    """One whole document of all users, in pieces of a page or less.
 
     Args:
         pages: of users.
@@ -28,7 +29,7 @@ def document(pages: Iterable[Sequence[msgspec.Raw]], form: str, columns: Sequenc
         columns: of the CSV, in order; the other forms hold what Graph sent.
     """
     if form == "ndjson":
-        yield from map(ndjson, pages)
+        yield from chain.from_iterable(map(ndjson_pieces, pages))
     elif form == "csv":
         yield csv_lines([columns])
         for users in pages:
@@ -45,6 +46,11 @@ def document(pages: Iterable[Sequence[msgspec.Raw]], form: str, columns: Sequenc
 def ndjson(users: Sequence[msgspec.Raw]) -> bytes:
     """One user a line, each line ended; a page's users have no line breaks of their own."""
     return b"\n".join([*users, b""])
+
+
+def ndjson_pieces(users: Sequence[msgspec.Raw]) -> Iterator[bytes]:
+    """The same in pieces of 100 users: what fits a processor's cache is copied, compressed and written faster."""
+    return map(ndjson, batched(users, 100, strict=False))
 
 
 def csv_rows(users: Iterable[msgspec.Raw], columns: Sequence[str]) -> bytes:
