@@ -85,6 +85,7 @@ class Tenant:
         self._ahead = timedelta()
         self._suffixes = (f"{number:08x}" for number in itertools.count())
         azure.state.clock = lambda: time.time() + self._ahead.total_seconds()
+        self._graph = self.graph()
 
     def now(self) -> datetime:
         """The time of the services and of the runs."""
@@ -95,12 +96,12 @@ class Tenant:
         self._ahead += timedelta(days=days)
 
     def graph(self) -> Graph:
-        """The tenant's Graph."""
+        """The tenant's Graph, as another process has it."""
         return open_graph(Tokens(Issued(self.azure), clock=self.azure.state.clock))
 
     def sync(self, store: Store | None = None) -> Sync:
-        """What does runs, with a Graph of its own, as in another process."""
-        return Sync(self.graph(), store or self.store, self.options, now=self.now)
+        """What does runs."""
+        return Sync(self._graph, store or self.store, self.options, now=self.now)
 
     def start(
         self, *, full: bool = False, force: bool = False, take_over: bool = True, store: Store | None = None
