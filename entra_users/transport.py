@@ -60,6 +60,9 @@ class Transport:
     def __init__(
         self, root: str, *, connections: int, headers: Mapping[str, str], timeout: tuple[float, float]
     ) -> None:
+        # Until a larger block was freed once, glibc asks the system for the memory of every single page and gives it
+        # back, which costs a tenth of the work: https://man7.org/linux/man-pages/man3/mallopt.3.html (M_MMAP_THRESHOLD)
+        bytes(2 * _BUFFER)
         self._root = root
         self._headers = headers
         self._timeout = timeout
