@@ -18,10 +18,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from entra_users import console_check, console_sync, quickstart, remedies, telemetry
+from entra_users import quickstart, remedies, telemetry
 from entra_users.connection import connect
 from entra_users.console import Progress, complain, one_answer, whole_output
-from entra_users.diagnosis import diagnose, wrong_settings
 from entra_users.directory import read_directory
 from entra_users.errors import EntraUsersError, SettingsError
 from entra_users.formats import MEDIA_TYPES, document
@@ -100,12 +99,16 @@ def _sync(given: argparse.Namespace, known: dict[str, str]) -> int:
     terminal = sys.stderr if sys.stderr.isatty() else None
     settings = _settings(known)
     telemetry.configure(settings.applicationinsights_connection_string)
+    from entra_users import console_sync  # noqa: PLC0415 -- lazy: each command loads what it needs
+
     sys.stdout.write(console_sync.sync(settings, full=given.full, force=given.force, terminal=terminal) + "\n")
     return 0
 
 
 def _status(given: argparse.Namespace, known: dict[str, str]) -> int:  # noqa: ARG001 -- as every command
     """Print, as JSON, the snapshot that is published and the run that began last."""
+    from entra_users import console_sync  # noqa: PLC0415 -- lazy, as above
+
     status = msgspec.json.encode(console_sync.status(_settings(known)))
     sys.stdout.write(msgspec.json.format(status).decode() + "\n")
     return 0
@@ -113,6 +116,8 @@ def _status(given: argparse.Namespace, known: dict[str, str]) -> int:  # noqa: A
 
 def _changes(given: argparse.Namespace, known: dict[str, str]) -> int:
     """Print, one a line, who was added, updated and removed since a run."""
+    from entra_users import console_sync  # noqa: PLC0415 -- lazy, as above
+
     with whole_output(given.output) as output:
         console_sync.write_changes(_settings(known), given.since, output)
     return 0
@@ -120,6 +125,9 @@ def _changes(given: argparse.Namespace, known: dict[str, str]) -> int:
 
 def _check(given: argparse.Namespace, known: dict[str, str]) -> int:
     """Check every link between the app and its users: settings, identity, Key Vault, Entra, Graph, the store."""
+    from entra_users import console_check  # noqa: PLC0415 -- lazy, as above
+    from entra_users.diagnosis import diagnose, wrong_settings  # noqa: PLC0415
+
     try:
         diagnosis = diagnose(_settings(known))
     except SettingsError as error:

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from entra_users.certificates import client_certificate
 from entra_users.graph import Graph
 from entra_users.identity import azure_credential, identity_token, managed_identity
 from entra_users.settings import Settings
 from entra_users.store import Store, open_store
-from entra_users.sync import Options, Sync
 from entra_users.tokens import AppRegistration, ClientCredential, IdentityTokens, Tokens, TokenSource
 from entra_users.vault import read_secret
+
+if TYPE_CHECKING:
+    from entra_users.sync import Sync
 
 
 def connect(settings: Settings, *, budget: float, background: bool = False) -> Graph:
@@ -84,8 +87,10 @@ def connect_store(settings: Settings) -> Store:
     return open_store(settings.users_store, credential=partial(azure_credential, settings.azure_client_id))
 
 
-def connect_sync(settings: Settings) -> Sync:
+def connect_sync(settings: Settings) -> "Sync":
     """What keeps the store of the settings equal to the directory of the settings."""
+    from entra_users.sync import Options, Sync  # noqa: PLC0415 -- lazy: a live page needs none of it
+
     graph = connect(settings, budget=settings.sync_budget_seconds, background=True)
     options = Options(
         select=settings.users_select,
