@@ -82,18 +82,18 @@ class Tenant:
         self.azure = azure
         self.store = store
         self.options = USUAL
-        self._ahead = timedelta()
+        self.ahead = timedelta()
         self._suffixes = (f"{number:08x}" for number in itertools.count())
-        azure.state.clock = lambda: time.time() + self._ahead.total_seconds()
+        azure.state.clock = lambda: time.time() + self.ahead.total_seconds()
         self._graph = self.graph()
 
     def now(self) -> datetime:
         """The time of the services and of the runs."""
-        return datetime.now(UTC) + self._ahead
+        return datetime.now(UTC) + self.ahead
 
     def pass_days(self, days: float) -> None:
         """Let days pass."""
-        self._ahead += timedelta(days=days)
+        self.ahead += timedelta(days=days)
 
     def graph(self) -> Graph:
         """The tenant's Graph, as another process has it."""

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from entra_users.errors import (
     StoreUnavailable,
 )
 from entra_users.folder_store import FolderStore
+from entra_users.snapshot import Start
 from simulator import Simulator
 from tests.sync.steps import Killed, Step, SteppedStore, end_at
 from tests.sync.tenant import USUAL, Tenant
@@ -36,7 +38,7 @@ class Scene:
         azure.reset(users=50)
         self._folder = folder
         self.tenant = Tenant(azure, FolderStore(folder / "users"))
-        self.tenant.options = replace(USUAL, lanes=1, formats=("ndjson", "csv"), keep=2)
+        self._options = self.tenant.options = replace(USUAL, lanes=1, formats=("ndjson", "csv"), keep=2)
         directory = azure.directory
         for number in range(5):
             directory.add(createdDateTime="2020-01-01T00:00:00Z", jobTitle=f"{number}")
@@ -50,20 +52,22 @@ class Scene:
             directory.add(businessPhones=["+1 425 555 0100"])
         self.since = {} if kind == "first" else self.tenant.stored()
         self.since_run = "" if kind == "first" else self.tenant.manifest.run
+        self.earlier = self.tenant.start()
         self.start = self.tenant.start(full=kind == "full")
         if kind != "first":
             shutil.copytree(folder / "users", folder / "before")
 
     def again(self) -> None:
-        """Put the store back; the directory stays as it is."""
+        """Put store, settings and clock back; the directory stays as it is."""
+        self.tenant.options, self.tenant.ahead = self._options, timedelta()
         shutil.rmtree(self._folder / "users", ignore_errors=True)
         if (self._folder / "before").exists():
             shutil.copytree(self._folder / "before", self._folder / "users")
 
-    def deliver(self, step: Step | None = None) -> None:
-        """The message that starts the run comes to a worker."""
+    def deliver(self, step: Step | None = None, start: Start | None = None) -> None:
+        """The message that starts the run, or another, comes to a worker."""
         store = SteppedStore(self.tenant.store, step) if step else self.tenant.store
-        self.tenant.deliver(msgspec.json.encode(self.start), [], store=store)
+        self.tenant.deliver(msgspec.json.encode(start or self.start), [], store=store)
 
     def killed(self, stride: int = 1) -> Iterator[int]:
         """The run is killed at its first step, then so many further on, and so on, until it ends before that."""
@@ -140,6 +144,11 @@ def another_publishes(made: Scene) -> None:
     made.tenant.run()
 
 
+def one_asked_for_earlier_publishes(made: Scene) -> None:
+    made.tenant.azure.directory.add()
+    made.deliver(start=made.earlier)
+
+
 def another_finds_no_change(made: Scene) -> None:
     made.tenant.run()
 
@@ -168,6 +177,7 @@ def directory_changes(made: Scene) -> None:
     "meanwhile",
     [
         another_publishes,
+        one_asked_for_earlier_publishes,
         another_finds_no_change,
         another_reads_everything,
         select_changes,
@@ -179,9 +189,7 @@ def test_whatever_happens_before_a_killed_run_is_done_again_nothing_is_lost(
     scene: Callable[[str], Scene], kind: str, meanwhile: Callable[[Scene], None]
 ) -> None:
     made = scene(kind)
-    options = made.tenant.options
     for _ in made.killed(5 if kind == "full" else 2):
-        made.tenant.options = options
         meanwhile(made)
         latest = made.tenant.manifest
         made.deliver()
@@ -199,9 +207,7 @@ def test_whatever_happens_before_a_killed_run_is_done_again_nothing_is_lost(
 FAULTS = [StoreFull("There is no space left."), StoreDenied("No right."), StoreUnavailable("No answer.")]
 
 
-@pytest.mark.parametrize(
-    ("kind", "fault"), [*zip(KINDS, FAULTS * 2, strict=False), ("incremental", FAULTS[0]), ("incremental", FAULTS[1])]
-)
+@pytest.mark.parametrize(("kind", "fault"), [*zip(KINDS, FAULTS * 2, strict=False), ("incremental", FAULTS[0])])
 def test_a_store_that_fails_at_any_step_is_told_and_the_published_snapshot_stays(
     scene: Callable[[str], Scene], kind: str, fault: StoreError
 ) -> None:
@@ -210,7 +216,7 @@ def test_a_store_that_fails_at_any_step_is_told_and_the_published_snapshot_stays
     made.again()
     before = made.tenant.files()
     failures = 0
-    for number in range(0, 1000, 4 if kind in {"first", "full"} else 1):
+    for number in range(0, 1000, 13 if kind in {"first", "full"} else 1):
         made.again()
         steps = iter([*[False] * number, True])
 
@@ -232,4 +238,4 @@ def test_a_store_that_fails_at_any_step_is_told_and_the_published_snapshot_stays
         made.tenant.run()
         assert made.tenant.stored() == made.tenant.directory()
         made.check_consumers()
-    assert failures > {"first": 10, "full": 10, "incremental": 20, "unchanged": 4}[kind]
+    assert failures > {"first": 3, "full": 3, "incremental": 20, "unchanged": 4}[kind]
