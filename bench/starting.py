@@ -8,7 +8,7 @@ from bench.measuring import ROOT, Spent, interleaved, python, spend
 from bench.options import Options
 from bench.tenant import tenant
 
-ROUNDS = 11
+ROUNDS = 15
 
 
 def measure(options: Options) -> Iterator[Table]:
