@@ -2,7 +2,8 @@
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import chain
 
@@ -97,6 +98,21 @@ def publish_manifest(
         prune(store, manifest, keep=keep, now=now)
     except StoreError as error:
         logger.warning("Run %s has published; what is old stays until the next run: %s", run, error)
+
+
+@contextmanager
+def while_published(store: Store, etag: str | None) -> Generator[None]:
+    """Work on the files of a manifest, which another run may remove once it has published.
+
+    Raises:
+        RunInProgress: that is what has happened.
+    """
+    try:
+        yield
+    except ObjectNotFound as error:
+        if read_manifest(store)[1] == etag:
+            raise
+        raise RunInProgress("Another run published first; its snapshot stands.") from error
 
 
 def _archive(store: Store, manifest: Manifest) -> None:

@@ -22,7 +22,7 @@ from entra_users.lanes import Sleep, in_lanes
 from entra_users.merge import Outcome
 from entra_users.outcomes import usage_of
 from entra_users.partitions import count_users, plan_partitions
-from entra_users.publishing import publish_manifest, write_changes, write_csv
+from entra_users.publishing import publish_manifest, while_published, write_changes, write_csv
 from entra_users.runs import find_record, forget_run, next_run, receipts_of
 from entra_users.snapshot import (
     File,
@@ -112,7 +112,7 @@ class Sync:
         reason = None if is_followed(self._store, start.run) else self._why_full(manifest, start)
         if reason is None and manifest is not None:
             try:
-                with telemetry.span("follow", start.run):
+                with telemetry.span("follow", start.run), while_published(self._store, etag):
                     return self._follow(start, manifest, etag)
             except ResyncRequired as error:
                 reason = f"Graph no longer tells the changes since the last run ({error.code or error.status})"

@@ -14,7 +14,7 @@ from entra_users.graph import Graph
 from entra_users.identity import AccessToken
 from entra_users.jobs import do_partition, do_start, ends_run, start_run
 from entra_users.partitions import Partition
-from entra_users.runs import changes_files, fail_run
+from entra_users.runs import changes_files, fail_run, next_run
 from entra_users.snapshot import Manifest, Part, Record, Start, read_manifest
 from entra_users.store import Store
 from entra_users.sync import Options, Sync
@@ -116,6 +116,11 @@ class Tenant:
             force=force,
             take_over=take_over,
         )
+
+    def new_start(self, *, full: bool = False, force: bool = False) -> Start:
+        """A run of its own, whatever else was left undone."""
+        run = next_run(self.manifest, self.now(), next(self._suffixes))
+        return Start(run=run, at=self.now(), full=full, force=force)
 
     def run(self, *, full: bool = False, force: bool = False, store: Store | None = None) -> Record:
         """A run as the console does it: one that was left undone is gone on with."""
