@@ -1,6 +1,8 @@
 """Runs that store users: time and memory of full runs, of incremental ones, and of those that find nothing changed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 
 from bench.figures import Figure, Table, Target
 from bench.measuring import Spent, interleaved, python, spend
@@ -15,49 +17,56 @@ MEMORY = Target(limit=100)
 
 def measure(options: Options) -> Iterator[Table]:
     """Full, incremental and unchanged runs."""
-    output = ["--output", str(options.folder / "users.ndjson")]
-    printing = ["users", "--all", "--format", "ndjson", *output]
     with (
         tenant(options.users(10_000)) as small,
+        tenant(options.users(100_000)) as middle,
         tenant(options.users(1_000_000)) as large,
         tenant(options.users(5_000_000)) as larger,
     ):
         spent = interleaved(
             options.rounds(ROUNDS),
             {
-                "small all": lambda: _run(small, options, *printing),
-                "large all": lambda: _run(large, options, *printing),
-                "small sync": lambda: _full(small, options),
-                "large sync": lambda: _full(large, options),
+                "few": partial(_print, small, options),
+                "busy": partial(_print, middle, options),
+                "many": partial(_print, large, options),
+                "alone": partial(_print, large, options, {"SYNC_LANES": "1"}),
+                "small": partial(_full, small, options),
+                "large": partial(_full, large, options),
             },
         )
-        largest = _full(larger, options)
-        memory = {name: [each.memory for each in rounds] for name, rounds in spent.items()}
-        few = Figure(name=f"users --all, {small.users:,} users", unit="MB", values=memory["small all"])
-        stored = Figure(
-            name=f"sync, full, {large.users:,} users", unit="MB", values=memory["large sync"], target=MEMORY
-        )
+        spent["larger"] = [_full(larger, options)]
+        few, busy, many, alone = [
+            Figure(name=f"users --all, {name} users", unit="MB", values=[each.memory for each in spent[key]])
+            for key, name in (
+                ("few", f"{small.users:,}"),
+                ("busy", f"{middle.users:,}"),
+                ("many", f"{large.users:,}"),
+                ("alone", f"SYNC_LANES=1, {large.users:,}"),
+            )
+        ]
+        stored = [
+            Figure(name=f"sync, full, {azure.users:,} users", unit="MB", values=[each.memory for each in spent[key]])
+            for key, azure in (("small", small), ("large", large), ("larger", larger))
+        ]
+        flat = Target(limit=1.1, ratio=True)
         yield Table(
             title="Peak memory",
             figures=[
                 few,
-                Figure(name=f"users --all, {large.users:,} users", unit="MB", values=memory["large all"], base=few),
-                Figure(name=f"sync, full, {small.users:,} users", unit="MB", values=memory["small sync"]),
-                stored,
-                Figure(
-                    name=f"sync, full, {larger.users:,} users",
-                    unit="MB",
-                    values=[largest.memory],
-                    base=stored,
-                    target=Target(limit=1.1, ratio=True),
-                ),
+                replace(many, base=few, target=flat, note="one thread reads a small directory, eight a large one"),
+                replace(alone, base=few, target=flat),
+                busy,
+                replace(many, name=f"{many.name}, again", base=busy, target=flat),
+                stored[0],
+                replace(stored[1], target=MEMORY),
+                replace(stored[2], base=stored[1], target=flat),
             ],
         )
         yield Table(
             title="Full runs to a folder, without latency",
             figures=[
-                *_costs(f"{large.users:,} users", spent["large sync"]),
-                *_costs(f"{larger.users:,} users", [largest]),
+                *_costs(f"{large.users:,} users", spent["large"], Target(limit=15)),
+                *_costs(f"{larger.users:,} users", spent["larger"]),
             ],
         )
         yield _incremental(large, options)
@@ -102,16 +111,21 @@ def _unchanged(azure: Tenant, options: Options) -> Table:
     )
 
 
-def _costs(name: str, spent: list[Spent]) -> list[Figure]:
+def _costs(name: str, spent: list[Spent], target: Target | None = None) -> list[Figure]:
     return [
-        Figure(name=f"{name}, time", unit="s", values=[each.seconds for each in spent]),
+        Figure(name=f"{name}, time", unit="s", values=[each.seconds for each in spent], target=target),
         Figure(name=f"{name}, CPU", unit="s", values=[each.cpu for each in spent]),
     ]
 
 
-def _run(azure: Tenant, options: Options, *command: str) -> Spent:
-    environment = {**azure.environment, "USERS_STORE": str(store_of(options))}
+def _run(azure: Tenant, options: Options, *command: str, settings: Mapping[str, str] | None = None) -> Spent:
+    environment = {**azure.environment, "USERS_STORE": str(store_of(options)), **(settings or {})}
     return spend(python("-m", "entra_users", *command), environment, options.folder)
+
+
+def _print(azure: Tenant, options: Options, settings: Mapping[str, str] | None = None) -> Spent:
+    output = str(options.folder / "users.ndjson")
+    return _run(azure, options, "users", "--all", "--format", "ndjson", "--output", output, settings=settings)
 
 
 def _full(azure: Tenant, options: Options) -> Spent:

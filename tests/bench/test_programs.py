@@ -43,7 +43,7 @@ def test_every_reader_stands_beside_the_loop_that_throws_the_pages_away(options:
 
 def test_runs_that_store_are_full_incremental_and_unchanged(options: Options) -> None:
     memory, full, incremental, unchanged = storing.measure(options)
-    assert len(memory.figures) == 5
+    assert len(memory.figures) == 8
     assert len(full.figures) == 4
     assert incremental.notes == ["users      2,000; 200 added, 600 updated, 200 removed"]
     asked, written = unchanged.figures[:2]
@@ -53,8 +53,8 @@ def test_runs_that_store_are_full_incremental_and_unchanged(options: Options) ->
 def test_lanes_read_the_same_users_with_the_same_requests(options: Options) -> None:
     few, many = lanes.measure(options)
     assert lines(few) == ["1 lane", "8 lanes", "16 lanes"]
-    assert len({note.partition(";")[2].partition(", peak")[0] for note in few.notes}) == 1
-    assert len(many.figures) == 3
+    assert len({note.partition(";")[2].partition(", CPU")[0] for note in few.notes}) == 1
+    assert lines(many) == ["SYNC_LANES=16 SYNC_PARTITION_USERS=5000", "SYNC_LANES=24 SYNC_PARTITION_USERS=8000"]
 
 
 def test_workers_share_one_run_over_the_queue(options: Options) -> None:
