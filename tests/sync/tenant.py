@@ -21,6 +21,7 @@ from entra_users.sync import Options, Sync
 from entra_users.tokens import Tokens
 from simulator import Simulator
 from simulator.clouds import GLOBAL
+from simulator.directory import Directory
 from simulator.tokens import issue
 
 type Users = dict[str, dict[str, Any]]
@@ -84,7 +85,18 @@ class Tenant:
         self.options = USUAL
         self.ahead = timedelta()
         self._suffixes = (f"{number:08x}" for number in itertools.count())
-        azure.state.clock = lambda: time.time() + self.ahead.total_seconds()
+        azure.state.clock = self._clock
+        self._graph = self.graph()
+
+    def _clock(self) -> float:
+        return time.time() + self.ahead.total_seconds()
+
+    def begin(self, users: int = 0, **directory: Any) -> None:
+        """Another directory."""
+        self.azure.state.directory = Directory(users, clock=self._clock, **directory)
+
+    def new_process(self) -> None:
+        """Runs from now on know nothing of what Graph asked of those before, such as to wait."""
         self._graph = self.graph()
 
     def now(self) -> datetime:

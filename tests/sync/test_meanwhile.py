@@ -29,7 +29,7 @@ def at[T](step: int, act: Callable[[], T]) -> tuple[Step, list[T]]:
 @pytest.fixture
 def busy(tenant: Tenant) -> Tenant:
     """A tenant with a snapshot in several parts, of which only the last is kept; some users have changed since."""
-    tenant.azure.reset(users=60)
+    tenant.begin(users=60)
     tenant.options = replace(USUAL, lanes=1, keep=1)
     tenant.run()
     change(tenant, 0)
